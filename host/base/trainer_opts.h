@@ -1,0 +1,27 @@
+/* base/trainer_opts.h - the arguments of the trainer, with Lightning's names and defaults. Shared by config (which binds them) and
+ * trainer (which obeys them). The schema is the only place that names them: `fit --help` and `config schema` come from it. */
+#ifndef LTH_TRAINER_OPTS_H
+#define LTH_TRAINER_OPTS_H
+#include <lt/params.h>
+
+typedef struct lth_limit { double value; bool is_fraction; } lth_limit; /* 1 and 1.0 differ: one batch, all batches */
+typedef struct lth_trainer_opts {
+    const char *accelerator;            /* auto cpu cuda gpu */
+    const char *devices, *strategy, *precision;
+    const char *fast_dev_run;           /* "false", "true" or a number of batches */
+    lt_opt_int max_epochs, min_epochs, min_steps;
+    int64_t max_steps;
+    /* number as written, so that 1 and 1.0 stay apart */
+    const char *limit_train_batches, *limit_val_batches, *limit_test_batches, *limit_predict_batches, *overfit_batches;
+    const char *val_check_interval;
+    lt_opt_int check_val_every_n_epoch;
+    int64_t num_sanity_val_steps, log_every_n_steps, accumulate_grad_batches;
+    lt_opt_float gradient_clip_val;
+    int32_t gradient_clip_algorithm;    /* 0 norm, 1 value */
+    bool enable_checkpointing, enable_progress_bar, enable_model_summary, deterministic, benchmark, inference_mode, detect_anomaly, barebones;
+    int64_t reload_dataloaders_every_n_epochs;
+    const char *default_root_dir;
+    int64_t num_threads;                /* compute threads; 0: OMP_NUM_THREADS, else as many as cores */
+} lth_trainer_opts;
+const lt_params *lth_trainer_opts_params(void);
+#endif

@@ -1,0 +1,70 @@
+/* lt/logger.h - the component kind lt.logger/1 and its files (table lt.logger/1).
+ * One optional hook per kind of record; a NULL hook declines that kind. All hooks but `location`: [logger].
+ * Records are host-owned and valid during the call. A failing logger is reported, then left out; it does not end the run. */
+#ifndef LT_LOGGER_H
+#define LT_LOGGER_H
+#include <lt/component.h>
+#include <lt/plugin.h>
+
+LT_BEGIN
+typedef struct lt_scalars { /* the values of one step */
+    uint32_t struct_size;
+    uint32_t count;
+    int64_t step;    /* batches that stepped; for evaluation the fit step at which it ran */
+    int64_t epoch;
+    double wall_time; /* seconds since 1970 */
+    const char *const *names;
+    const double *values;
+} lt_scalars;
+typedef struct lt_text_record { uint32_t struct_size, reserved; int64_t step; double wall_time; const char *name, *text; } lt_text_record;
+typedef struct lt_image_record { uint32_t struct_size, channels; int64_t step; double wall_time; const char *name; int32_t height, width; const uint8_t *pixels; /* (H, W, C) u8 */ } lt_image_record;
+typedef struct lt_histogram_record { uint32_t struct_size, count; int64_t step; double wall_time; const char *name; double min, max, num, sum, sum_squares; const double *limits, *buckets; } lt_histogram_record;
+typedef struct lt_artifact_record { uint32_t struct_size, reserved; int64_t step; double wall_time; const char *name, *path; } lt_artifact_record;
+typedef struct lt_hparams { /* flattened: "model.hidden" -> "128"; secrets left out */
+    uint32_t struct_size, count;
+    const char *const *names;
+    const char *const *values; /* as YAML scalars */
+} lt_hparams;
+typedef struct lt_log_location { /* where a logger wants its files; NULL or -1: the default */
+    uint32_t struct_size, reserved;
+    const char *save_dir, *name;
+    int64_t version;
+} lt_log_location;
+
+typedef struct lt_file lt_file; /* below the run folder; the host flushes and closes it, and cuts it back when a run resumes */
+typedef struct lt_logger_api {
+    uint32_t struct_size;
+    uint32_t reserved;
+    lt_file *(*file_append)(lt_ctx *ctx, const char *path); /* relative to the run folder; made with its folders */
+    void (*file_write)(lt_ctx *ctx, lt_file *file, const void *data, size_t size);
+    void (*file_vprint)(lt_ctx *ctx, lt_file *file, const char *format, va_list args);
+    int64_t (*file_size)(lt_ctx *ctx, lt_file *file); /* with what is still buffered */
+    lt_status (*file_rewrite)(lt_ctx *ctx, lt_file *file, const void *data, size_t size); /* replaces the content at once (temporary file, rename) */
+    const void *(*file_content)(lt_ctx *ctx, lt_file *file, size_t *size); /* all so far; host, until the next call on the file */
+    const char *(*run_dir)(lt_ctx *ctx);
+    int64_t (*resume_step)(lt_ctx *ctx); /* -1: the run is new; else records after this step are void */
+} lt_logger_api;
+extern LT_HIDDEN const struct lt_logger_api *lt__logger LT__NEEDS_PLUGIN("lt__logger");
+/* WRAPPERS */
+
+typedef struct lt_logger {
+    lt_component base;
+    /* Fills out; called before open, on the trainer thread. NULL: defaults. */
+    lt_status (*location)(lt_ctx *ctx, void *self, lt_log_location *out);
+    lt_status (*open)(lt_ctx *ctx, void *self);
+    lt_status (*scalars)(lt_ctx *ctx, void *self, const lt_scalars *const *rows, uint32_t count);
+    lt_status (*text)(lt_ctx *ctx, void *self, const lt_text_record *record);
+    lt_status (*image)(lt_ctx *ctx, void *self, const lt_image_record *record);
+    lt_status (*histogram)(lt_ctx *ctx, void *self, const lt_histogram_record *record);
+    lt_status (*artifact)(lt_ctx *ctx, void *self, const lt_artifact_record *record);
+    lt_status (*hparams)(lt_ctx *ctx, void *self, const lt_hparams *hparams);
+    lt_status (*flush)(lt_ctx *ctx, void *self); /* before a checkpoint, and every few seconds */
+    lt_status (*close)(lt_ctx *ctx, void *self, const char *status); /* "success", "failed", "interrupted" */
+    lt_status (*save)(lt_ctx *ctx, void *self, lt_state_writer *out); /* [trainer], the logger thread being idle */
+    lt_status (*load)(lt_ctx *ctx, void *self, const lt_state_reader *in);
+} lt_logger;
+LT_END
+#ifndef __cplusplus
+#define LT_LOGGER(id_, type_, doc_, ...) LT__COMPONENT(lt_logger, "lt.logger/1", id_, type_, doc_, __VA_ARGS__)
+#endif
+#endif

@@ -1,0 +1,89 @@
+/* lt/optim.h - optimizers and learning-rate schedulers as components, and how a model names them (table lt.optim/1).
+ * Parameters, gradients and state live in flat host-made spans; an optimizer sees spans, not modules, so one pass updates
+ * everything and only element-wise optimizers can be sharded. Gradients are already reduced over processes. All: [trainer]. */
+#ifndef LT_OPTIM_H
+#define LT_OPTIM_H
+#include <lt/component.h>
+#include <lt/tensor.h>
+
+LT_BEGIN
+enum { LT_MAX_SLOTS = 8 };
+enum { LT_OPTIM_ELEMENTWISE = 1 }; /* base.flags: each element's update depends on that element alone */
+
+typedef struct lt_slot { /* one state value per parameter element, saved as optimizer/<i>/<name> */
+    const char *name;
+    double initial;
+} lt_slot;
+typedef struct lt_span { /* n elements that lie together, all with gradients */
+    uint32_t struct_size;
+    int32_t n_slots;
+    int64_t n;
+    float *param, *grad;            /* device memory where the run is on a device */
+    float *slot[LT_MAX_SLOTS];
+    int64_t step;                   /* updates of these elements so far, this one included: 1 at the first */
+    const char *name;               /* of the parameter, or "a..b" for several together */
+} lt_span;
+typedef struct lt_group { /* a parameter group; lr is changed by schedulers */
+    uint32_t struct_size;
+    uint32_t n_spans;
+    double lr;
+    const lt_span *const *spans;
+} lt_group;
+typedef struct lt_optimizer {
+    lt_component base;
+    const lt_slot *const *slots;    /* NULL at the end; NULL: none */
+    double (*lr)(lt_ctx *ctx, void *self); /* the initial learning rate */
+    /* For LearningRateMonitor and schedulers: "momentum", "weight_decay"; NAN if there is no such value. NULL: none. */
+    double (*value)(lt_ctx *ctx, void *self, const char *key);
+    lt_status (*step)(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups);
+    lt_status (*save)(lt_ctx *ctx, void *self, lt_state_writer *out);
+    lt_status (*load)(lt_ctx *ctx, void *self, const lt_state_reader *in);
+} lt_optimizer;
+
+typedef struct lt_lr_state {
+    uint32_t struct_size;
+    uint32_t n_groups;
+    int64_t last_epoch;             /* number of scheduler steps so far; 0 at the start */
+    const double *base_lr;          /* (n_groups) initial rates */
+    double *lr;                     /* (n_groups) current, to be set */
+    double metric;                  /* of the scheduler's monitor; NAN if it has none */
+} lt_lr_state;
+typedef struct lt_lr_scheduler {
+    lt_component base;
+    /* Once at last_epoch 0, then after every step of the schedule, as PyTorch's chainable get_lr. */
+    lt_status (*step)(lt_ctx *ctx, void *self, lt_lr_state *state);
+    lt_status (*save)(lt_ctx *ctx, void *self, lt_state_writer *out);
+    lt_status (*load)(lt_ctx *ctx, void *self, const lt_state_reader *in);
+} lt_lr_scheduler;
+
+typedef struct lt_optim_setup lt_optim_setup;
+typedef struct lt_lr_scheduler_opts { /* 0 means the default in brackets */
+    uint32_t struct_size;
+    uint8_t per_step, not_strict, reserved[2]; /* interval [epoch]; a missing monitor is [an error] */
+    int64_t frequency;                         /* [1] */
+    const char *monitor, *name;                /* [none], [the component's id] */
+} lt_lr_scheduler_opts;
+
+/* Arguments of the fused element-wise updates, in PyTorch's order of operations. */
+typedef struct lt_sgd_args { uint32_t struct_size; uint8_t nesterov, maximize, reserved[2]; double lr, momentum, dampening, weight_decay; } lt_sgd_args;
+typedef struct lt_adam_args { uint32_t struct_size; uint8_t decoupled, amsgrad, maximize, reserved; double lr, beta1, beta2, eps, weight_decay; } lt_adam_args;
+
+typedef struct lt_optim_api {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* In configure_optimizers. params: the component's parameters as YAML, "lr: 0.001, betas: [0.9, 0.99]" or "". Only one optimizer yet. */
+    lt_status (*use_optimizer)(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params);
+    lt_status (*use_lr_scheduler)(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts *opts);
+    /* One pass over a span; run by the device's own kernels. slot 0: momentum. */
+    lt_status (*sgd)(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args);
+    /* slots 0, 1: exp_avg, exp_avg_sq (2: max_exp_avg_sq with amsgrad). */
+    lt_status (*adam)(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args);
+} lt_optim_api;
+extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__optim");
+/* WRAPPERS */
+LT_END
+#ifndef __cplusplus
+#define LT_OPTIMIZER(id_, type_, doc_, ...) LT__COMPONENT(lt_optimizer, "lt.optimizer/1", id_, type_, doc_, __VA_ARGS__)
+#define LT_LR_SCHEDULER(id_, type_, doc_, ...) LT__COMPONENT(lt_lr_scheduler, "lt.lr_scheduler/1", id_, type_, doc_, __VA_ARGS__)
+#endif
+#endif
