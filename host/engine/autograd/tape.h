@@ -1,0 +1,34 @@
+/* engine/autograd/tape.h - the tape: what forward recorded, walked backwards. Lives in step memory; a step leaves nothing behind but
+ * the gradients of leaves. Gradients of parameters are written straight into their flat memory: the first write of a window
+ * replaces (no zeroing pass), later ones add. */
+#ifndef LTH_TAPE_H
+#define LTH_TAPE_H
+#include "engine/ops/ops.h"
+#include <lt/autograd.h>
+
+typedef struct lth_tape_node {
+    struct lth_tape_node *previous;     /* made before this one */
+    const lth_kernel *kernel;           /* the one that ran forward; NULL for views and custom ops */
+    lth_device *device;
+    const lt_custom_op *custom;
+    struct lth_plugin *plugin;          /* whose generation a custom op pins */
+    lth_call call;                      /* arrays point into the tensors below */
+    lth_attrs attrs;
+    lt_tensor *in[LTH_MAX_IN];
+    lt_tensor *out[LTH_MAX_OUT];
+    uint32_t in_version[LTH_MAX_IN];    /* a saved input that changed since is an error */
+    lt_tensor *saved[LTH_MAX_IN];       /* custom ops */
+    int32_t n_saved;
+} lth_tape_node;
+typedef struct lth_tape { lth_tape_node *last; int64_t count; } lth_tape;
+
+/* Called by lth_apply for every op that a gradient can flow through. */
+lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out);
+/* d(loss)/d(leaf) for every leaf reached; scale multiplies (1/accumulation). loss: one element unless grad is given. */
+lt_status lth_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad, double scale);
+void lth_tape_clear(lth_engine *e);
+/* Largest difference of analytic and central-difference gradients of f (f64 inputs), relative to 1 + |value|; tests and plugins' custom ops. */
+typedef lt_tensor *lth_scalar_fn(lt_ctx *ctx, lt_tensor *const *inputs, int n, void *arg);
+double lth_gradcheck(lt_ctx *ctx, lth_scalar_fn *f, lt_tensor *const *inputs, int n, void *arg, double step);
+extern const lt_autograd_api lth_autograd_table; /* lt.autograd/1 */
+#endif

@@ -1,0 +1,41 @@
+/* engine/data/loader.h - datasets, samplers, loaders: indices in PyTorch's order, batches filled by the plugin into recycled memory.
+ * The batch sequence depends on the seed only, never on the number of workers. A worker fills whole batches; the trainer takes them in
+ * order from a ring. Owns batch memory; a batch is valid until the next lth_loader_next. No Python, no processes, no copies. */
+#ifndef LTH_LOADER_H
+#define LTH_LOADER_H
+#include "base/snapshot.h"
+#include "engine/tensor/tensor.h"
+#include <lt/data.h>
+
+/* A batch: a tree of one level yet (list or dict items), each a tensor or bytes. */
+enum { LTH_BATCH_MAX = 16 };
+typedef struct lth_batch_item { const char *key; lt_tensor *tensor; const void *bytes; size_t size; } lth_batch_item;
+struct lt_batch {
+    int32_t count;
+    int64_t size;                       /* samples */
+    int64_t index;                      /* number of the batch in its epoch */
+    const int64_t *indices;             /* dataset indices of the samples (predictions keep them) */
+    lth_batch_item items[LTH_BATCH_MAX];
+};
+
+typedef struct lth_loaders lth_loaders; /* all datasets and loaders of a stage; in ctx->loaders */
+lth_loaders *lth_loaders_new(lth_engine *e, lth_error *err);
+void lth_loaders_free(lth_loaders *all); /* stops the workers, then frees everything */
+
+/* Begins an epoch: draws base seed and sampler seed from the engine's generator, in torch's order. skip: batches to leave out (resume).
+ * limit: batches to deliver at most, skipped ones included; -1 all. */
+lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err);
+/* The next batch, wrapped as tensors of the engine; NULL at the end (err untouched) or on failure. Worker errors name the dataset and indices. */
+const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx);
+void lth_loader_end(lt_loader *l);      /* early stop: workers drop what they prefetched */
+int64_t lth_loader_length(const lt_loader *l); /* batches per epoch */
+int64_t lth_loader_batch_size(const lt_loader *l);
+int64_t lth_loader_samples(const lt_loader *l);
+int64_t lth_loader_workers(const lt_loader *l);
+const char *lth_loader_dataset_name(const lt_loader *l);
+bool lth_loader_shuffles(const lt_loader *l);
+/* Sampler seed and position of the running epoch; load makes the next lth_loader_begin continue there. */
+lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err);
+lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err);
+extern const lt_data_api lth_data_table; /* lt.data/1 */
+#endif

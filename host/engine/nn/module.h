@@ -1,0 +1,50 @@
+/* engine/nn/module.h - the module tree of a model: layers, parameters in one flat block, names as PyTorch's state_dict.
+ * Made in `configure`, then sealed: initial weights are drawn in tree order and parameters, gradients get their flat memory.
+ * Sequential fuses what stands next to each other: linear+activation, conv+activation+pool, batch norm+relu. */
+#ifndef LTH_MODULE_H
+#define LTH_MODULE_H
+#include "engine/autograd/tape.h"
+#include <lt/nn.h>
+
+typedef struct lth_param {
+    const char *name;               /* "conv1.weight" */
+    lt_module *module;
+    lt_tensor *value;               /* window into lth_modules.values; value->grad into .grads */
+    int64_t offset, n;              /* elements; offsets are multiples of 16 */
+    uint8_t init;                   /* lth_init kind */
+    double fill, bound;             /* constant; uniform bound */
+    bool frozen;
+} lth_param;
+typedef struct lth_buffer { const char *name; lt_module *module; lt_tensor *value; } lth_buffer; /* running_mean, num_batches_tracked (i64 scalar) */
+
+typedef struct lth_modules {
+    lth_engine *engine;
+    lth_arena arena;
+    lt_module *roots, *last_root;   /* modules that are nobody's child, in the order of lt_child / naming */
+    lth_param **params; int64_t n_params;       /* state_dict order */
+    lth_buffer **buffers; int64_t n_buffers;
+    float *values, *grads; int64_t n_flat;      /* flat f32 memory, padded */
+    bool sealed, training;
+    void *summary;                  /* recorded in/out shapes */
+} lth_modules;
+
+lth_modules *lth_modules_new(lth_engine *e, lth_error *err);
+void lth_modules_free(lth_modules *m);
+/* After `configure`: names everything, lays parameters out flat, draws initial values from the engine's generator in tree order. */
+lt_status lth_modules_seal(lth_modules *m, lth_error *err);
+void lth_modules_train(lth_modules *m, bool training);          /* whole model */
+void lth_modules_modes_save(lth_modules *m, uint8_t *modes, int64_t capacity); /* per module, and back */
+void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t count);
+int64_t lth_modules_count(const lth_modules *m);
+void lth_modules_zero_grad(lth_modules *m);                     /* marks every gradient fresh; touches no memory */
+/* state_dict entries, parameters and buffers, in PyTorch's order (module by module: parameters, then buffers). */
+typedef struct lth_state_entry { const char *name; lt_tensor *value; bool is_buffer; } lth_state_entry;
+int64_t lth_state_count(const lth_modules *m);
+lth_state_entry lth_state_at(const lth_modules *m, int64_t index);
+lt_module *lth_modules_find(const lth_modules *m, const char *name); /* "encoder", "encoder.0"; NULL if absent */
+lt_module *lth_modules_single_root(const lth_modules *m);       /* the one root, or a nameless sequential; NULL if there are several */
+lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void *caller);
+/* Runs forward on x while recording in and out shapes of every module, without gradients and without fusing; for summaries. */
+lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*forward)(lt_ctx *, void *, lt_tensor *), void *self, lt_tensor *x);
+extern const lt_nn_api lth_nn_table; /* lt.nn/1 */
+#endif

@@ -1,0 +1,28 @@
+/* engine/ops/ops.h - running an operation: shape rule, kernel choice, memory, record for backward. One body for all rows of ops.def. */
+#ifndef LTH_OPS_H
+#define LTH_OPS_H
+#include "engine/tensor/tensor.h"
+
+typedef struct lth_op_info {
+    const char *name;
+    uint8_t min_in, max_in, n_out;
+    lt_status (*shape)(lth_call *call, lth_error *err);
+    enum { LTH_GRAD_KERNEL, LTH_GRAD_VIEW, LTH_GRAD_NONE } gradient;
+    enum { LTH_CAST_INPUTS, LTH_CAST_LOW, LTH_CAST_F32 } autocast;
+} lth_op_info;
+extern const lth_op_info lth_ops[LTH_OP_COUNT];
+
+/* Runs op on inputs (NULL for absent optional ones); returns its first output, or NULL with the failure in ctx->error, named with the
+ * op, its argument and shapes. caller: for messages; NULL from inside the host. */
+lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller);
+/* The same memory as row-major strided contiguous (itself, if it is that already). */
+lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x);
+/* The kernel that takes this call, following fallbacks; sets *device. Used by forward and backward alike. */
+const lth_kernel *lth_find_kernel(lth_engine *e, lth_call *call, lth_device **device);
+
+/* Convenience used by nn and tests; NULL in -> NULL out. */
+lt_tensor *lth_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *w, lt_tensor *b, lt_activation act);
+lt_tensor *lth_reshape(lt_ctx *ctx, lt_tensor *x, int ndim, const int64_t *shape);
+lt_tensor *lth_flatten(lt_ctx *ctx, lt_tensor *x, int start_dim);
+extern const lt_tensor_api lth_tensor_table; /* lt.tensor/1 */
+#endif

@@ -1,0 +1,64 @@
+/* engine/tensor/tensor.h - lt_tensor, its memory, and the engine that owns both: a device, the step arena, the run's generator.
+ * Two lifetimes: step memory (bump arena, reset by lth_step_end) and lasting memory (parameters, buffers, retained tensors).
+ * This layer knows no operation and no gradient rule; it carries autograd's links as opaque pointers. */
+#ifndef LTH_TENSOR_H
+#define LTH_TENSOR_H
+#include "base/ctx.h"
+#include "engine/backends/backend.h"
+#include "engine/random/generator.h"
+#include <lt/tensor.h>
+
+struct lth_tape_node;
+
+struct lt_tensor {
+    lth_array a;                    /* first: a tensor is an array */
+    struct lth_engine *engine;
+    struct lt_tensor *base;         /* view: the tensor whose memory this is; else NULL */
+    struct lth_tape_node *node;     /* what made it, when a gradient can flow; NULL for leaves */
+    struct lt_tensor *grad;         /* of a leaf, or while backward runs */
+    uint32_t version;               /* counts in-place changes of the memory */
+    uint32_t retained;              /* lt_retain calls open */
+    uint8_t requires_grad, is_leaf, lasting, grad_fresh; /* grad_fresh: holds nothing yet; the first write need not add */
+    uint8_t out_index;              /* which output of node */
+    void *block;                    /* lasting memory of its own; NULL otherwise */
+    size_t block_bytes;
+};
+
+typedef struct lth_step_block lth_step_block;
+typedef struct lth_engine {
+    const lth_backend *backend;
+    lth_device *device;
+    lth_device *reference;          /* of the fallback chain */
+    lth_generator generator;        /* the default generator: init, dropout, shuffles draw from it */
+    struct lth_tape *tape;          /* autograd's */
+    bool grad_enabled, inference;
+    lt_dtype autocast;              /* 0: off; else the low precision */
+    lth_step_block *blocks;         /* step arena: device memory, and host memory for structs */
+    void *lasting;                  /* list of lasting tensors */
+    size_t step_bytes, peak_bytes;
+} lth_engine;
+
+typedef struct lth_engine_opts { const char *accelerator; int32_t threads; const char *isa; bool deterministic, benchmark; uint64_t seed; } lth_engine_opts;
+lt_status lth_engine_new(lth_engine **out, const lth_engine_opts *opts, lth_error *err);
+void lth_engine_free(lth_engine *engine);
+
+/* Step memory. After the first steps no call here allocates. */
+void *lth_step_struct(lth_engine *e, size_t bytes);             /* host memory, zeroed; NULL: out of memory */
+void *lth_step_data(lth_engine *e, size_t bytes);               /* device memory, 64-byte aligned, not zeroed */
+void lth_step_end(lth_engine *e);                               /* everything made since the last call is gone, retained storage excepted */
+typedef struct lth_step_mark { void *block; size_t struct_used, data_used; } lth_step_mark;
+
+/* Tensors. On failure NULL, and the failure in err. */
+lt_tensor *lth_tensor_new(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err);        /* step memory, contiguous */
+lt_tensor *lth_tensor_header(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err);     /* no data yet; kernels plan first */
+lt_status lth_tensor_give_data(lth_engine *e, lt_tensor *t, lth_error *err);                                     /* by its layout */
+lt_tensor *lth_tensor_wrap(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* host data that outlives the step (batches) */
+lt_tensor *lth_tensor_lasting(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* data NULL: zeroed memory of its own; else a window into lasting memory */
+void lth_tensor_free(lt_tensor *t);                             /* lasting ones only; NULL is fine */
+lt_tensor *lth_tensor_retain(lt_tensor *t);                     /* keeps its storage in place beyond the step */
+void lth_tensor_release(lt_tensor *t);
+lt_status lth_tensor_read(lt_tensor *t, int64_t offset, int64_t count, double *out, lth_error *err); /* elements as double; synchronizes the device */
+lt_status lth_tensor_to_host(lt_tensor *t, void *out, size_t bytes, lth_error *err);                  /* contiguous copy */
+lt_status lth_tensor_from_host(lt_tensor *t, const void *data, size_t bytes, lth_error *err);
+int64_t lth_numel(const lt_tensor *t);
+#endif
