@@ -1,0 +1,92 @@
+"""Writes the golden data of lthost's tests from PyTorch. Run by hand when a case is added; the files are committed.
+
+    scripts/python_env.sh torch && $LTHOST_VENV/bin/python tests/golden/generate.py [--only rng,init,ops,optim,train]
+
+File format: goldfile.py; reader for C: golden.h. Tests read the files and never need Python. `meta/*` records are texts.
+`<tensor>.fnv` is the FNV-1a 64 checksum of a tensor's raw bytes (gold_fnv1a). All integers are i64, all flags bool.
+
+rng.bin    seed<S>/<what>, S in 0, 42, 2147483653, 1099511627783; every record follows a fresh manual_seed(S):
+           rand_f32 rand_f64 (64), uniform_f32 U(-0.3, 0.7), randn_<n> n = 1..40 and 1000, normal_<n> N(1.5, 0.25),
+           randn_f64_<n>, random_i64 (random_()), randint_10, randperm_<n>, randperm_55000.{first,last,fnv} (64 each),
+           bernoulli53_<p> (see meta/note), mixed = cat(randn 3, rand 2, randn 1, randperm 5, randn 17, randn 2, rand 1,
+           randn 1) without seeding between. randn of >= 16 elements is the AVX2/AVX-512 path of PyTorch (Cephes-style
+           log and sincos polynomials); ATEN_CPU_CAPABILITY=default gives other last bits.
+init.bin   <layer>/<state_dict key> after manual_seed(0) for each layer; sequential/<key>: one model, one seed.
+ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gout0,gin<i>}
+optim.bin  see gold_optim.py
+train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
+           init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
+           into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
+           loss (100 f32), loss_as_f64 (the same numbers), loss_f64_run (PyTorch in float64 from the same weights and
+           batches: for judging drift), final/<key> (weights after 100 steps, where init/<key> is stored in full)
+"""
+import argparse
+import os
+import sys
+
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gold_rng  # noqa: E402
+import gold_train  # noqa: E402
+from goldfile import GoldFile  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODELS = {  # name: class, normalize, keys stored in full (None: all)
+    "linear": (gold_train.LinearClassifier, True, ("fc1.bias", "fc2.weight", "fc2.bias")),
+    "lenet": (gold_train.LeNet, True, None),
+    "autoencoder": (gold_train.LitAutoEncoder, False,
+                    ("encoder.0.bias", "encoder.2.weight", "encoder.2.bias", "decoder.0.weight", "decoder.0.bias", "decoder.2.bias")),
+}
+
+
+def save(name, fill):
+    g = GoldFile(os.path.join(HERE, f"{name}.bin"))
+    fill(g)
+    g.write()
+
+
+def mnist_folder():
+    for root in (os.environ.get("LTHOST_DATA"), "data", os.path.join(HERE, "../../data"), os.path.join(HERE, "../../../shared/data")):
+        if root and os.path.exists(os.path.join(root, "mnist", "train-images-idx3-ubyte.gz")):
+            return os.path.join(root, "mnist")
+    sys.exit("MNIST not found: set LTHOST_DATA to the folder that holds mnist/*.gz")
+
+
+def write_ops():
+    import gold_ops
+
+    for group, fill in gold_ops.GROUPS.items():
+        save(f"ops_{group}", fill)
+
+
+def write_optim():
+    import gold_optim
+
+    save("optim", gold_optim.write_optim)
+
+
+def write_train():
+    for name, (make, normalize, full) in MODELS.items():
+        save(f"train_{name}", lambda g: gold_train.write_train(g, make, normalize, full, mnist_folder()))
+
+
+PARTS = {
+    "rng": lambda: save("rng", gold_rng.write_rng),
+    "init": lambda: save("init", gold_rng.write_init),
+    "ops": write_ops,
+    "optim": write_optim,
+    "train": write_train,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Write the golden data of lthost's tests.")
+    parser.add_argument("--only", default=",".join(PARTS), help="comma-separated parts")
+    torch.set_num_threads(1)
+    for part in parser.parse_args().only.split(","):
+        PARTS[part]()
+
+
+if __name__ == "__main__":
+    main()
