@@ -7,16 +7,20 @@ dtype codes are those of sdk/include/lt/base.h. tests/golden/golden.h is the rea
 import struct
 
 import numpy as np
+import torch
 
 MAGIC = b"LTGOLD1\n"
-CODES = {"float64": 1, "float32": 2, "float16": 3, "int64": 5, "int32": 6, "uint8": 7, "bool": 8}
+CODES = {"float64": 1, "float32": 2, "float16": 3, "uint16": 4, "int64": 5, "int32": 6, "uint8": 7, "bool": 8}  # uint16: the bits of a bf16
 NAMES = {code: name for name, code in CODES.items()}
 
 
 def as_array(value):
     """A numpy array of a tensor, array, number or list (lists of int are i64, of float f64)."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().contiguous()
+        if value.dtype == torch.bfloat16:
+            value = value.view(torch.uint16)
+        value = value.numpy()
     array = np.asarray(value)
     if array.dtype.name not in CODES:
         raise TypeError(f"no dtype code for {array.dtype}")
