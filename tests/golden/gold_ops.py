@@ -286,7 +286,8 @@ def write_pool(gold):
 def write_norm(gold):
     w = Writer(gold)
     stats = lambda c: (exactly(positive(c)), randn(c), randn(c), exactly(positive(c)))  # noqa: E731
-    for variant, shape in (("1d", (6, 5)), ("1d_tails", (33, 19)), ("1d_length", (4, 3, 7)), ("2d", (4, 3, 5, 6)), ("2d_bs2", (2, 16, 3, 3)), ("2d_bs17", (17, 4, 4, 4))):
+    for variant, shape in (("1d", (6, 5)), ("1d_tails", (33, 19)), ("1d_length", (4, 3, 7)), ("2d", (4, 3, 5, 6)), ("2d_bs2", (2, 16, 3, 3)),
+                           ("2d_bs17", (17, 4, 4, 4))):
         for training in (1, 0):
             for act in (0, RELU):
                 def norm(x, weight, bias, mean, var, training=training, act=act):
