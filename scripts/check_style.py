@@ -4,8 +4,9 @@
     check_style.py [ROOT]        prints offenders as file:line: reason; exit 1 if there are any
     check_style.py --self-test   proves on made-up files that every rule can fail
 
-Rules: file <= 600 lines, function <= 100 lines (counted by braces), line <= 160 columns (tables in .def excepted), an opening comment in every C, Python and
-shell file, no unbounded or thread-unsafe library calls, malloc and friends only in host/base and outside the host, no machine's paths.
+Rules: file <= 600 lines, function <= 100 lines (counted by braces), line <= 160 columns (tables in .def excepted), an opening
+comment in every C, Python and shell file, no unbounded or thread-unsafe library calls, malloc and friends only in host/base and
+outside the host, no machine's paths.
 """
 import os
 import re
