@@ -1,0 +1,250 @@
+/* engine/backends/reference/elementwise.c - arithmetic with broadcasting, element-by-element functions, dropout.
+ * Float results are computed in double and rounded once; integer operands stay integers. A gradient of a broadcast operand is
+ * the sum over the elements it was spread to. Writing over an input is fine: each element is read before it is written. */
+#include "engine/backends/reference/reference.h"
+
+/* ---- two operands ---- */
+static double binary_value(lth_op op, double a, double b) {
+    switch (op) {
+    case LTH_OP_ADD: return a + b;
+    case LTH_OP_SUB: return a - b;
+    case LTH_OP_MUL: return a * b;
+    case LTH_OP_DIV: return a / b;
+    default: return a == b;
+    }
+}
+
+static int64_t binary_int(lth_op op, int64_t a, int64_t b) {
+    uint64_t x = (uint64_t)a, y = (uint64_t)b; /* unsigned: wrapping is defined */
+    switch (op) {
+    case LTH_OP_ADD: return (int64_t)(x + y);
+    case LTH_OP_SUB: return (int64_t)(x - y);
+    case LTH_OP_MUL: return (int64_t)(x * y);
+    default: return a == b;
+    }
+}
+
+static lt_status binary_forward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *a = call->in[0], *b = call->in[1], *y = call->out[0];
+    bool exact = !ref_is_float(a->dtype) && !ref_is_float(b->dtype) && call->op != LTH_OP_DIV;
+    ref_walk w;
+    ref_walk_init(&w, y->ndim, y->shape);
+    int ia = ref_walk_add(&w, a), ib = ref_walk_add(&w, b), iy = ref_walk_add(&w, y);
+    REF_EACH(&w) {
+        if (exact) {
+            int64_t value = binary_int(call->op, ref_load_int(a->data, a->dtype, w.at[ia]), ref_load_int(b->data, b->dtype, w.at[ib]));
+            ref_store_int(y->data, y->dtype, w.at[iy], value);
+        } else {
+            ref_set(y, w.at[iy], binary_value(call->op, ref_get(a, w.at[ia]), ref_get(b, w.at[ib])));
+        }
+    }
+    return LT_OK;
+}
+
+/* d(out)/d(operand k) at one place */
+static double binary_slope(lth_op op, int k, double a, double b) {
+    switch (op) {
+    case LTH_OP_ADD: return 1;
+    case LTH_OP_SUB: return k ? -1 : 1;
+    case LTH_OP_MUL: return k ? a : b;
+    default: return k ? -a / (b * b) : 1 / b;
+    }
+}
+
+/* Bits of the dimensions of w along which array k stands still. */
+static unsigned broadcast_mask(const ref_walk *w, const lth_array *a) {
+    unsigned mask = 0;
+    for (int d = 0; d < w->ndim; d++) {
+        int own = d - (w->ndim - a->ndim);
+        mask |= (own < 0 || (a->shape[own] == 1 && w->shape[d] != 1)) ? 1u << d : 0;
+    }
+    return mask;
+}
+
+static lt_status binary_backward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *a = call->in[0], *b = call->in[1], *y = call->out[0], *g = call->grad_out[0];
+    for (int k = 0; k < 2; k++) {
+        if (!call->need[k]) {
+            continue;
+        }
+        const lth_array *d = call->grad_in[k];
+        ref_walk w, kept, summed;
+        ref_walk_init(&w, y->ndim, y->shape);
+        int ia = ref_walk_add(&w, a), ib = ref_walk_add(&w, b), ig = g ? ref_walk_add(&w, g) : 0, id = ref_walk_add(&w, d);
+        unsigned mask = broadcast_mask(&w, d);
+        ref_walk_part(&kept, &w, ~mask);
+        ref_walk_part(&summed, &w, mask);
+        REF_EACH(&kept) {
+            double sum = 0;
+            ref_walk_enter(&summed, &kept);
+            if (g) {
+                REF_EACH(&summed) {
+                    double slope = binary_slope(call->op, k, ref_get(a, summed.at[ia]), ref_get(b, summed.at[ib]));
+                    sum += ref_get(g, summed.at[ig]) * slope;
+                }
+            }
+            ref_give(d, kept.at[id], sum, call->accumulate[k]);
+        }
+    }
+    return LT_OK;
+}
+
+const lth_kernel ref_add = {ref_plan, binary_forward, binary_backward}, ref_sub = {ref_plan, binary_forward, binary_backward},
+                 ref_mul = {ref_plan, binary_forward, binary_backward}, ref_div = {ref_plan, binary_forward, binary_backward},
+                 ref_eq = {ref_plan, binary_forward, NULL};
+
+/* ---- one operand ---- */
+/* PyTorch keeps a scalar operand in the precision it computes in: f32 for everything but f64. */
+static double scalar_of(const lth_call *call) {
+    double value = call->attrs->f[0];
+    return call->out[0]->dtype == LT_F64 ? value : (double)(float)value;
+}
+
+static double unary_value(const lth_call *call, double x) {
+    switch (call->op) {
+    case LTH_OP_ADD_SCALAR: return x + scalar_of(call);
+    case LTH_OP_MUL_SCALAR: return x * scalar_of(call);
+    case LTH_OP_NEG: return -x;
+    case LTH_OP_EXP: return exp(x);
+    case LTH_OP_LOG: return log(x);
+    case LTH_OP_SQRT: return sqrt(x);
+    case LTH_OP_ABS: return fabs(x);
+    case LTH_OP_RELU: return ref_activate(LT_ACT_RELU, x);
+    case LTH_OP_TANH: return tanh(x);
+    case LTH_OP_SIGMOID: return ref_activate(LT_ACT_SIGMOID, x);
+    default: return ref_activate(call->attrs->i[0] ? LT_ACT_GELU_TANH : LT_ACT_GELU, x);
+    }
+}
+
+static double unary_slope(const lth_call *call, double x, double y) {
+    switch (call->op) {
+    case LTH_OP_ADD_SCALAR: return 1;
+    case LTH_OP_MUL_SCALAR: return scalar_of(call);
+    case LTH_OP_NEG: return -1;
+    case LTH_OP_EXP: return y;
+    case LTH_OP_LOG: return 1 / x;
+    case LTH_OP_SQRT: return 0.5 / y;
+    case LTH_OP_ABS: return x > 0 ? 1 : x < 0 ? -1 : 0;
+    case LTH_OP_RELU: return y <= 0 ? 0 : 1;
+    case LTH_OP_TANH: return 1 - y * y;
+    case LTH_OP_SIGMOID: return (1 - y) * y;
+    default: return ref_activate_slope(call->attrs->i[0] ? LT_ACT_GELU_TANH : LT_ACT_GELU, x);
+    }
+}
+
+/* True if integers have an exact result of their own. */
+static bool unary_int(const lth_call *call, int64_t x, int64_t *y) {
+    double scalar = call->attrs ? call->attrs->f[0] : 0;
+    bool whole = scalar == (double)(int64_t)scalar;
+    switch (call->op) {
+    case LTH_OP_ADD_SCALAR: *y = (int64_t)((uint64_t)x + (uint64_t)(int64_t)scalar); return whole;
+    case LTH_OP_MUL_SCALAR: *y = (int64_t)((uint64_t)x * (uint64_t)(int64_t)scalar); return whole;
+    case LTH_OP_NEG: *y = (int64_t)(0 - (uint64_t)x); return true;
+    case LTH_OP_ABS: *y = x < 0 ? (int64_t)(0 - (uint64_t)x) : x; return true;
+    case LTH_OP_RELU: *y = x > 0 ? x : 0; return true;
+    default: return false;
+    }
+}
+
+static lt_status unary_forward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *x = call->in[0], *y = call->out[0];
+    ref_walk w;
+    ref_walk_init(&w, y->ndim, y->shape);
+    int ix = ref_walk_add(&w, x), iy = ref_walk_add(&w, y);
+    REF_EACH(&w) {
+        int64_t exact;
+        if (!ref_is_float(x->dtype) && !ref_is_float(y->dtype) && unary_int(call, ref_load_int(x->data, x->dtype, w.at[ix]), &exact)) {
+            ref_store_int(y->data, y->dtype, w.at[iy], exact);
+        } else {
+            ref_set(y, w.at[iy], unary_value(call, ref_get(x, w.at[ix])));
+        }
+    }
+    return LT_OK;
+}
+
+static lt_status unary_backward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    if (!call->need[0]) {
+        return LT_OK;
+    }
+    const lth_array *x = call->in[0], *y = call->out[0], *g = call->grad_out[0], *d = call->grad_in[0];
+    ref_walk w;
+    ref_walk_init(&w, y->ndim, y->shape);
+    int ix = ref_walk_add(&w, x), iy = ref_walk_add(&w, y), ig = g ? ref_walk_add(&w, g) : 0, id = ref_walk_add(&w, d);
+    REF_EACH(&w) {
+        double up = g ? ref_get(g, w.at[ig]) : 0, slope = unary_slope(call, ref_get(x, w.at[ix]), ref_get(y, w.at[iy]));
+        /* relu masks: a gradient of inf where the unit is off is 0, not NaN */
+        ref_give(d, w.at[id], call->op == LTH_OP_RELU ? (slope != 0 ? up : 0) : up * slope, call->accumulate[0]);
+    }
+    return LT_OK;
+}
+
+const lth_kernel ref_add_scalar = {ref_plan, unary_forward, unary_backward}, ref_mul_scalar = {ref_plan, unary_forward, unary_backward},
+                 ref_neg = {ref_plan, unary_forward, unary_backward}, ref_exp = {ref_plan, unary_forward, unary_backward},
+                 ref_log = {ref_plan, unary_forward, unary_backward}, ref_sqrt = {ref_plan, unary_forward, unary_backward},
+                 ref_abs = {ref_plan, unary_forward, unary_backward}, ref_relu = {ref_plan, unary_forward, unary_backward},
+                 ref_tanh = {ref_plan, unary_forward, unary_backward}, ref_sigmoid = {ref_plan, unary_forward, unary_backward},
+                 ref_gelu = {ref_plan, unary_forward, unary_backward};
+
+/* ---- dropout: workspace holds one byte per element, 1 where it was kept ---- */
+static bool dropout_plan(lth_device *device, lth_call *call) {
+    (void)device;
+    return ref_plan_with(call, call->save ? ref_numel(call->in[0]) : 0);
+}
+
+/* The multiplier of kept elements, in the tensor's own precision as PyTorch's noise.div_(1 - p). */
+static double dropout_scale(const lth_call *call) {
+    double keep = 1 - call->attrs->f[0];
+    return call->in[0]->dtype == LT_F64 ? 1 / keep : ref_round(call->in[0]->dtype, (double)(1.0f / (float)keep));
+}
+
+/* p 0 and p 1 draw nothing, as in PyTorch; else one 53-bit draw per element, row-major. */
+static bool dropout_keeps(const lth_call *call) {
+    double p = call->attrs->f[0];
+    if (p <= 0 || p >= 1) {
+        return p <= 0;
+    }
+    return (double)(call->random(call->random_state) & ((1ull << 53) - 1)) * 0x1p-53 < 1 - p;
+}
+
+static lt_status dropout_forward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *x = call->in[0], *y = call->out[0];
+    uint8_t *kept = call->workspace;
+    double scale = call->attrs->f[0] >= 1 ? 0 : dropout_scale(call);
+    int64_t i = 0;
+    ref_walk w;
+    ref_walk_init(&w, y->ndim, y->shape);
+    int ix = ref_walk_add(&w, x), iy = ref_walk_add(&w, y);
+    REF_EACH(&w) {
+        bool keep = dropout_keeps(call);
+        if (call->save) {
+            kept[i++] = keep;
+        }
+        ref_set(y, w.at[iy], ref_get(x, w.at[ix]) * (keep ? scale : 0));
+    }
+    return LT_OK;
+}
+
+static lt_status dropout_backward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *g = call->grad_out[0], *d = call->grad_in[0];
+    const uint8_t *kept = call->workspace;
+    double scale = call->attrs->f[0] >= 1 ? 0 : dropout_scale(call);
+    if (!call->need[0]) {
+        return LT_OK;
+    }
+    int64_t i = 0;
+    ref_walk w;
+    ref_walk_init(&w, d->ndim, d->shape);
+    int id = ref_walk_add(&w, d), ig = g ? ref_walk_add(&w, g) : 0;
+    REF_EACH(&w) {
+        ref_give(d, w.at[id], (g ? ref_get(g, w.at[ig]) : 0) * (kept[i++] ? scale : 0), call->accumulate[0]);
+    }
+    return LT_OK;
+}
+
+const lth_kernel ref_dropout = {dropout_plan, dropout_forward, dropout_backward};
