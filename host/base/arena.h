@@ -2,10 +2,14 @@
 #ifndef LTH_ARENA_H
 #define LTH_ARENA_H
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct lth_arena_block lth_arena_block;
-typedef struct lth_arena { lth_arena_block *blocks; } lth_arena; /* zeroes: empty and ready */
+typedef struct lth_arena {
+    lth_arena_block *blocks;
+    bool failed; /* some allocation found no memory; whoever filled the arena by calls that return nothing looks here once, at the end */
+} lth_arena;     /* zeroes: empty and ready */
 
 void *lth_arena_alloc(lth_arena *arena, size_t bytes);  /* zeroed, aligned to 16; NULL when out of memory */
 char *lth_arena_strdup(lth_arena *arena, const char *text);

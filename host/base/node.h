@@ -26,6 +26,10 @@ lth_node *lth_node_at(const lth_node *root, const char *dotted);    /* "trainer.
 void lth_node_set(lth_arena *arena, lth_node *map, const char *key, lth_node *value); /* replaces or appends */
 void lth_node_append(lth_node *list, lth_node *item);
 size_t lth_node_count(const lth_node *node);
+/* Null as a value: no node, kind null, or an unquoted "null" or "~". */
+bool lth_node_is_null(const lth_node *node);
+/* "null", "a list", "a map" or the text of a scalar in quotes, for messages; into out, cut if too long. Returns out. */
+const char *lth_node_describe(const lth_node *node, char *out, size_t size);
 lth_node *lth_node_copy(lth_arena *arena, const lth_node *node);
 bool lth_node_equal(const lth_node *a, const lth_node *b);          /* values; origins are ignored */
 #endif

@@ -16,7 +16,8 @@ typedef struct lth_snapshot lth_snapshot;
 
 lth_snapshot *lth_snapshot_new(void);
 void lth_snapshot_free(lth_snapshot *snapshot);
-/* Copies data. A path twice: LT_EINVAL. */
+/* Copies data. A path twice, or one that is both an item and a group: LT_EINVAL. dtype 0 is a text of shape[0] bytes (ndim 1).
+ * Items and their data stay where they are until the snapshot is freed. */
 lt_status lth_snapshot_add(lth_snapshot *s, const char *path, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data, lth_error *err);
 /* Like add, but returns the (zeroed) memory to fill; NULL on failure. */
 void *lth_snapshot_reserve(lth_snapshot *s, const char *path, lt_dtype dtype, int32_t ndim, const int64_t *shape, lth_error *err);

@@ -22,6 +22,10 @@ const char *lth_nearest(const char *name, const char *const *candidates, size_t 
  * floats accept inf, nan, .5 and 1e-3. */
 bool lth_parse_i64(const char *text, int64_t *out);
 bool lth_parse_f64(const char *text, double *out);
+/* true/false, yes/no, on/off in any case: what YAML 1.1 takes for a truth value. */
+bool lth_parse_bool(const char *text, bool *out);
+/* "null", "Null", "NULL" and "~": what YAML takes for null. */
+bool lth_text_is_null(const char *text);
 /* Shortest text that reads back as the same double: "0.001", "1e-08", "nan", "inf"; always told apart from an integer's text where
  * a float is meant is not its concern. */
 void lth_format_f64(char *out, size_t size, double value);

@@ -2,6 +2,7 @@
  * trainer (which obeys them). The schema is the only place that names them: `fit --help` and `config schema` come from it. */
 #ifndef LTH_TRAINER_OPTS_H
 #define LTH_TRAINER_OPTS_H
+#include "base/error.h"
 #include <lt/params.h>
 
 typedef struct lth_limit { double value; bool is_fraction; } lth_limit; /* 1 and 1.0 differ: one batch, all batches */
@@ -24,4 +25,7 @@ typedef struct lth_trainer_opts {
     int64_t num_threads;                /* compute threads; 0: OMP_NUM_THREADS, else as many as cores */
 } lth_trainer_opts;
 const lt_params *lth_trainer_opts_params(void);
+/* Reads a limit_* text as Lightning does: an integer is a number of batches, a float from 0 to 1 a share of them, a whole float above 1
+ * a number. name ("limit_train_batches") is for the message. */
+lt_status lth_limit_parse(const char *name, const char *text, lth_limit *out, lth_error *err);
 #endif
