@@ -9,6 +9,7 @@
 #include <lt/tensor.h>
 
 struct lth_tape_node;
+typedef struct lth_step_block lth_step_block;
 
 struct lt_tensor {
     lth_array a;                    /* first: a tensor is an array */
@@ -22,9 +23,15 @@ struct lt_tensor {
     uint8_t out_index;              /* which output of node */
     void *block;                    /* lasting memory of its own; NULL otherwise */
     size_t block_bytes;
+    lth_step_block *data_home, *struct_home; /* where data and this struct lie in step memory; NULL: elsewhere */
+    struct lt_tensor *next, *previous;       /* the engine's list of lasting, retained or released tensors */
+    uint8_t kept;                   /* retaining: tensor.c */
 };
 
-typedef struct lth_step_block lth_step_block;
+typedef struct lth_step_list { lth_step_block *first, *last; } lth_step_list;
+typedef struct lth_step_pool { lth_step_list used, free; int32_t pinned; } lth_step_pool; /* pinned: blocks in `used` that a retained tensor needs */
+enum { LTH_STEP_STRUCT, LTH_STEP_DATA, LTH_STEP_LARGE, LTH_STEP_KINDS };
+
 typedef struct lth_engine {
     const lth_backend *backend;
     lth_device *device;
@@ -33,13 +40,18 @@ typedef struct lth_engine {
     struct lth_tape *tape;          /* autograd's */
     bool grad_enabled, inference;
     lt_dtype autocast;              /* 0: off; else the low precision */
-    lth_step_block *blocks;         /* step arena: device memory, and host memory for structs */
+    lth_step_block *blocks;         /* step arena: device memory, and host memory for structs; every block there is */
+    lth_step_pool step[LTH_STEP_KINDS];
     void *lasting;                  /* list of lasting tensors */
-    size_t step_bytes, peak_bytes;
+    lt_tensor *retained, *released; /* retained in this step; kept from earlier ones and released in this */
+    size_t step_bytes, peak_bytes;  /* device memory handed out since the step began; the most of any step */
+    void (*tape_end)(struct lth_engine *e, bool closing); /* autograd's: the nodes are about to go */
 } lth_engine;
 
 typedef struct lth_engine_opts { const char *accelerator; int32_t threads; const char *isa; bool deterministic, benchmark; uint64_t seed; } lth_engine_opts;
 lt_status lth_engine_new(lth_engine **out, const lth_engine_opts *opts, lth_error *err);
+/* The same on a backend of the caller's choice (tests, accelerators that were loaded). */
+lt_status lth_engine_open(lth_engine **out, const lth_backend *backend, const lth_engine_opts *opts, lth_error *err);
 void lth_engine_free(lth_engine *engine);
 
 /* Step memory. After the first steps no call here allocates. */
@@ -55,10 +67,22 @@ lt_status lth_tensor_give_data(lth_engine *e, lt_tensor *t, lth_error *err);    
 lt_tensor *lth_tensor_wrap(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* host data that outlives the step (batches) */
 lt_tensor *lth_tensor_lasting(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* data NULL: zeroed memory of its own; else a window into lasting memory */
 void lth_tensor_free(lt_tensor *t);                             /* lasting ones only; NULL is fine */
-lt_tensor *lth_tensor_retain(lt_tensor *t);                     /* keeps its storage in place beyond the step */
-void lth_tensor_release(lt_tensor *t);
+lt_tensor *lth_tensor_retain(lt_tensor *t);                     /* keeps its storage in place beyond the step, as a leaf; NULL: out of memory */
+void lth_tensor_release(lt_tensor *t);                          /* its memory is used again from the next step on */
 lt_status lth_tensor_read(lt_tensor *t, int64_t offset, int64_t count, double *out, lth_error *err); /* elements as double; synchronizes the device */
 lt_status lth_tensor_to_host(lt_tensor *t, void *out, size_t bytes, lth_error *err);                  /* contiguous copy */
 lt_status lth_tensor_from_host(lt_tensor *t, const void *data, size_t bytes, lth_error *err);
 int64_t lth_numel(const lt_tensor *t);
+
+/* ---- for ops and autograd ---- */
+bool lth_is_float(lt_dtype dtype);
+/* Row-major strides for the array's shape. */
+void lth_array_set_contiguous(lth_array *a);
+/* The tensor whose memory and version a view shares; itself if it is no view. */
+static inline lt_tensor *lth_root(lt_tensor *t) { return t->base ? t->base : t; }
+/* Another header on t's memory: same array, no autograd links. */
+lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err);
+/* Element i of host memory of any dtype, as a double. */
+double lth_element_get(lt_dtype dtype, const void *data, int64_t index);
+void lth_element_set(lt_dtype dtype, void *data, int64_t index, double value);
 #endif

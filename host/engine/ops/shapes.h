@@ -1,0 +1,26 @@
+/* engine/ops/shapes.h - the shape rules that ops.def names, and how they word a refusal. */
+#ifndef LTH_SHAPES_H
+#define LTH_SHAPES_H
+#include "engine/ops/ops.h"
+
+/* Each sets dtype, ndim and shape of call->out[] from inputs and attributes, or fails naming op, argument and shapes. */
+#define LTH_SHAPE_RULES(X) \
+    X(same) X(cast) X(given) X(given_view) X(broadcast) X(compare) X(reduce) X(argreduce) X(permute) X(slice) X(cat) \
+    X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention)
+#define LTH__RULE(name) lt_status lth_shape_##name(lth_call *call, lth_error *err);
+LTH_SHAPE_RULES(LTH__RULE)
+#undef LTH__RULE
+
+/* A shape as text, inside one expression: lth_fail(..., lth_shown(a).text). */
+typedef struct lth_shape_text { char text[200]; } lth_shape_text;
+lth_shape_text lth_shown(const lth_array *a);
+const char *lth_op_name(lth_op op);
+void lth_out_set(lth_call *call, int k, lt_dtype dtype, int ndim, const int64_t *shape);
+/* Failures unless the argument is a float, has one of these dtypes, or the same as another. */
+lt_status lth_need_float(const lth_call *call, int k, const char *name, lth_error *err);
+lt_status lth_need_dtype(const lth_call *call, int k, const char *name, lt_dtype dtype, lth_error *err);
+lt_status lth_need_same_dtype(const lth_call *call, int a, const char *name_a, int b, const char *name_b, lth_error *err);
+/* The shape of a and b broadcast over their first dims (all but the last `keep`); false if they do not. Writes ndim dims to shape. */
+bool lth_broadcast(const lth_array *a, const lth_array *b, int keep, int *ndim, int64_t *shape);
+#define LTH_GOOD(expression) do { lt_status status_ = (expression); if (status_ != LT_OK) { return status_; } } while (0)
+#endif
