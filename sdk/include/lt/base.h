@@ -164,5 +164,24 @@ LT_INLINE const void *lt_state_get_bytes(lt_ctx *ctx, const lt_state_reader *in,
 LT_INLINE uint32_t lt_state_version(lt_ctx *ctx, const lt_state_reader *in) { return lt__base->state_version(ctx, in); }
 
 LT_END
+
+/* ---- functions newer than the oldest host that a plugin must run on ----
+ * if (LT_HAS(lt_gelu)) { ... }: whether this host has it. Of what LT_TARGET_MINOR already had, no test is needed. */
+#define LT_HAS(function) (LT__HAS_##function)
+#define LT__IN(table, slot) \
+    (lt__##table && lt__##table->struct_size >= offsetof(struct lt_##table##_api, slot) + sizeof(lt__##table->slot) && lt__##table->slot)
+
+/* ---- options by name: lt_f(ctx, last, .option = value, ...) with none, one or several ---- */
+#define LT__FIRST(first, ...) first
+#define LT__REST(first, ...) __VA_ARGS__
+#define LT__REST_AS(type, ...) ((type){LT__REST(__VA_ARGS__, .struct_size = sizeof(type))})
+#ifdef __cplusplus
+#define LT__SET(self, base, type, field) \
+    self &field(type value) { base::field = value; return *this; }
+#define LT__SET_PAIR(self, base, field) \
+    self &field(int32_t height, int32_t width) { base::field[0] = height; base::field[1] = width; return *this; } \
+    self &field(int32_t both) { return field(both, both); }
+#endif
+#include <lt/has.h>
 #include <lt/params.h>
 #endif

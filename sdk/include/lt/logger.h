@@ -45,7 +45,30 @@ typedef struct lt_logger_api {
     int64_t (*resume_step)(lt_ctx *ctx); /* -1: the run is new; else records after this step are void */
 } lt_logger_api;
 extern LT_HIDDEN const struct lt_logger_api *lt__logger LT__NEEDS_PLUGIN("lt__logger");
-/* WRAPPERS */
+
+/* Opens a file for appending, relative to the run folder, made with its folders; the host's, which flushes and closes it. The same path
+ * again gives the same file. LT_EIO, LT_EINVAL for a path that leaves the run folder. [logger] */
+LT_INLINE lt_file *lt_file_append(lt_ctx *ctx, const char *path) { return lt__logger->file_append(ctx, path); }
+/* Appends bytes; buffered. LT_EIO, LT_ENOSPC. [logger] */
+LT_INLINE void lt_file_write(lt_ctx *ctx, lt_file *file, const void *data, size_t size) { lt__logger->file_write(ctx, file, data, size); }
+/* Appends text as printf would, in the C locale. [logger] */
+static inline LT_PRINTF(3, 4) void lt_file_print(lt_ctx *ctx, lt_file *file, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    lt__logger->file_vprint(ctx, file, format, args);
+    va_end(args);
+}
+static inline LT_PRINTF(3, 0) void lt_file_vprint(lt_ctx *ctx, lt_file *file, const char *format, va_list args) { lt__logger->file_vprint(ctx, file, format, args); }
+/* Bytes, with those still buffered. [logger] */
+LT_INLINE int64_t lt_file_size(lt_ctx *ctx, lt_file *file) { return lt__logger->file_size(ctx, file); }
+/* Replaces the whole content at once: temporary file, rename. [logger] */
+LT_INLINE lt_status lt_file_rewrite(lt_ctx *ctx, lt_file *file, const void *data, size_t size) { return lt__logger->file_rewrite(ctx, file, data, size); }
+/* All bytes so far; the host's, until the next call on the file. [logger] */
+LT_INLINE const void *lt_file_content(lt_ctx *ctx, lt_file *file, size_t *size) { return lt__logger->file_content(ctx, file, size); }
+/* The run folder, absolute; the host's. [logger] */
+LT_INLINE const char *lt_run_dir(lt_ctx *ctx) { return lt__logger->run_dir(ctx); }
+/* -1: the run is new; else it continues after this step, and files have been cut back to it. [logger] */
+LT_INLINE int64_t lt_resume_step(lt_ctx *ctx) { return lt__logger->resume_step(ctx); }
 
 typedef struct lt_logger {
     lt_component base;

@@ -54,6 +54,122 @@ typedef struct lt_nn_api {
     lt_status (*module_info)(lt_ctx *ctx, int64_t index, lt_module_info *out);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
-/* WRAPPERS */
+
+/* ---- making modules: in `configure` only [setup] ----
+ * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1. */
+/* (..., in) -> (..., out): y = x W^T + b; parameters weight (out, in), bias (out). Both drawn from U(-1/sqrt(in), 1/sqrt(in)), as PyTorch
+ * (He et al. 2015, arXiv:1502.01852, with a = sqrt 5). */
+LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) { return lt__nn->linear(ctx, in_features, out_features, true); }
+LT_INLINE lt_module *lt_nn_linear_no_bias(lt_ctx *ctx, int64_t in_features, int64_t out_features) { return lt__nn->linear(ctx, in_features, out_features, false); }
+/* (B, C, H, W) -> (B, O, H', W') as lt_conv2d; parameters weight (O, C/groups, kH, kW), bias (O), from U(-b, b), b = 1/sqrt(C/groups kH kW).
+ * opts NULL: defaults. */
+LT_INLINE lt_module *lt_nn_conv2d_with(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts *opts) { return lt__nn->conv2d(ctx, in_channels, out_channels, kernel, opts); }
+/* (B, C) or (B, C, T) with spatial_dims 1, (B, C, H, W) with 2: y = (x - mean) / sqrt(var + eps) * weight + bias per channel (Ioffe and
+ * Szegedy 2015, arXiv:1502.03167); buffers running_mean, running_var (C), num_batches_tracked. opts NULL: defaults. */
+LT_INLINE lt_module *lt_nn_batch_norm_with(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts) { return lt__nn->batch_norm(ctx, spatial_dims, channels, opts); }
+/* (B, C, H, W) -> (B, C, H', W'), as the functions lt_max_pool2d and lt_avg_pool2d. */
+LT_INLINE lt_module *lt_nn_max_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->max_pool2d(ctx, opts); }
+LT_INLINE lt_module *lt_nn_avg_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->avg_pool2d(ctx, opts); }
+/* (B, ...) -> (B, n). */
+LT_INLINE lt_module *lt_nn_flatten(lt_ctx *ctx) { return lt__nn->flatten(ctx, 1); }
+/* Dimensions from start_dim on become one. */
+LT_INLINE lt_module *lt_nn_flatten_from(lt_ctx *ctx, int32_t start_dim) { return lt__nn->flatten(ctx, start_dim); }
+/* Element by element; shapes stay. LT_ACT_*. */
+LT_INLINE lt_module *lt_nn_activation(lt_ctx *ctx, lt_activation act) { return lt__nn->activation(ctx, act); }
+LT_INLINE lt_module *lt_nn_relu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_RELU); }
+LT_INLINE lt_module *lt_nn_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_TANH); }
+LT_INLINE lt_module *lt_nn_sigmoid(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_SIGMOID); }
+LT_INLINE lt_module *lt_nn_gelu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU); }
+LT_INLINE lt_module *lt_nn_gelu_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU_TANH); }
+/* lt_dropout while the model trains, nothing otherwise. p in [0, 1]. */
+LT_INLINE lt_module *lt_nn_dropout(lt_ctx *ctx, double p) { return lt__nn->dropout(ctx, p); }
+/* count modules one after the other, named "name.0", "name.1", ... as PyTorch's; name NULL where lt_child or an enclosing sequential names
+ * it. items is borrowed. An item that is NULL without an earlier failure is LT_EINVAL. */
+LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count) { return lt__nn->sequential(ctx, name, items, count); }
+/* Names a module: its parameters become "name.weight" and so on; returns it. LT_EINVAL where the name is taken. */
+LT_INLINE lt_module *lt_child(lt_ctx *ctx, const char *name, lt_module *module) { return lt__nn->child(ctx, name, module); }
+/* A parameter of the model's own, every element = fill at first; the model's for its life. */
+LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) { return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill); }
+
+/* ---- using them [trainer] ---- */
+/* Runs a module on x, recording gradients where they are on. LT_ESHAPE names the layer. */
+LT_INLINE lt_tensor *lt_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) { return lt__nn->forward(ctx, module, x); }
+/* A parameter of a module by its name within it ("weight", "0.bias"); the model's. LT_EABSENT. After `configure` its values are there. */
+LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const char *name) { return lt__nn->module_parameter(ctx, module, name); }
+/* Parameters of the module and all below get no gradients and no updates (frozen), or do again. Anywhere between steps. */
+LT_INLINE void lt_freeze(lt_ctx *ctx, lt_module *module, bool frozen) { lt__nn->freeze(ctx, module, frozen); }
+/* Whether the model is in training mode (dropout drops, batch norm uses the batch). */
+LT_INLINE bool lt_is_training(lt_ctx *ctx) { return lt__nn->training(ctx); }
+/* The module tree for summaries, depth first: number of modules, and the facts of one; out->struct_size is set by the caller. */
+LT_INLINE int64_t lt_module_count(lt_ctx *ctx) { return lt__nn->module_count(ctx); }
+LT_INLINE lt_status lt_module_info_at(lt_ctx *ctx, int64_t index, lt_module_info *out) { return lt__nn->module_info(ctx, index, out); }
+
+/* Bodies of the forms below: a kernel of n is n x n unless the options say otherwise. */
+LT_INLINE lt_pool2d_opts lt__square(int32_t kernel, lt_pool2d_opts opts) {
+    opts.kernel[0] = opts.kernel[0] ? opts.kernel[0] : kernel;
+    opts.kernel[1] = opts.kernel[1] ? opts.kernel[1] : kernel;
+    return opts;
+}
+LT_INLINE lt_module *lt__nn_max_pool2d(lt_ctx *ctx, int32_t kernel, lt_pool2d_opts opts) {
+    opts = lt__square(kernel, opts);
+    return lt__nn->max_pool2d(ctx, &opts);
+}
+LT_INLINE lt_module *lt__nn_avg_pool2d(lt_ctx *ctx, int32_t kernel, lt_pool2d_opts opts) {
+    opts = lt__square(kernel, opts);
+    return lt__nn->avg_pool2d(ctx, &opts);
+}
 LT_END
+
+/* Forms with options by name, all optional:
+ *     lt_nn_conv2d(ctx, 1, 6, 5, .padding = 2)    lt_nn_max_pool2d(ctx, 2, .stride = {1, 1})    lt_nn_batch_norm2d(ctx, 64, .eps = 1e-3)
+ * and lists: lt_nn_sequential(ctx, "encoder", lt_nn_linear(ctx, 784, 64), lt_nn_relu(ctx), lt_nn_linear(ctx, 64, 3)).
+ * C++: lt_nn_conv2d(ctx, 1, 6, 5, lt::nn_conv2d().padding(2)), lt_nn_max_pool2d(ctx, 2, lt::pool2d().stride(1)). */
+#ifndef __cplusplus
+#define lt_nn_conv2d(ctx, in_channels, out_channels, ...) \
+    lt_nn_conv2d_with(ctx, in_channels, out_channels, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_conv2d_opts, __VA_ARGS__))
+#define lt_nn_max_pool2d(ctx, ...) lt__nn_max_pool2d(ctx, LT__FIRST(__VA_ARGS__, 0), LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#define lt_nn_avg_pool2d(ctx, ...) lt__nn_avg_pool2d(ctx, LT__FIRST(__VA_ARGS__, 0), LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#define lt_nn_batch_norm1d(ctx, ...) lt_nn_batch_norm_with(ctx, 1, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
+#define lt_nn_batch_norm2d(ctx, ...) lt_nn_batch_norm_with(ctx, 2, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
+
+/* The list ends with a mark that is neither a module nor NULL: a module that failed (NULL) in the middle stays visible. */
+#define LT__LAST ((lt_module *)(intptr_t)-1)
+LT_INLINE lt_module *lt__sequential(lt_ctx *ctx, const char *name, lt_module *const *items) {
+    size_t count = 0;
+    while (items[count] != LT__LAST) { count++; }
+    return lt_nn_sequential_of(ctx, name, items, count);
+}
+#define lt_nn_sequential(ctx, name, ...) lt__sequential(ctx, name, (lt_module *const[]){__VA_ARGS__, LT__LAST})
+#else
+namespace lt {
+struct nn_conv2d : lt_nn_conv2d_opts {
+    nn_conv2d() : lt_nn_conv2d_opts() { struct_size = sizeof(lt_nn_conv2d_opts); }
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, stride)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, padding)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, dilation)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, groups)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, stride_w)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, padding_w)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, dilation_w)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, int32_t, kernel_w)
+    LT__SET(nn_conv2d, lt_nn_conv2d_opts, bool, no_bias)
+};
+struct nn_batch_norm : lt_nn_batch_norm_opts {
+    nn_batch_norm() : lt_nn_batch_norm_opts() { struct_size = sizeof(lt_nn_batch_norm_opts); }
+    LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, bool, no_affine)
+    LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, bool, no_running_stats)
+    LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, double, eps)
+    LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, double, momentum)
+};
+} // namespace lt
+inline lt_module *lt_nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts &opts = lt::nn_conv2d()) { return lt_nn_conv2d_with(ctx, in_channels, out_channels, kernel, &opts); }
+inline lt_module *lt_nn_max_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) { return lt__nn_max_pool2d(ctx, kernel, opts); }
+inline lt_module *lt_nn_avg_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) { return lt__nn_avg_pool2d(ctx, kernel, opts); }
+inline lt_module *lt_nn_batch_norm1d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) { return lt_nn_batch_norm_with(ctx, 1, channels, &opts); }
+inline lt_module *lt_nn_batch_norm2d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) { return lt_nn_batch_norm_with(ctx, 2, channels, &opts); }
+template <size_t N> inline lt_module *lt__sequential(lt_ctx *ctx, const char *name, lt_module *const (&items)[N]) {
+    return lt_nn_sequential_of(ctx, name, items, N);
+}
+#define lt_nn_sequential(ctx, name, ...) lt__sequential(ctx, name, {__VA_ARGS__}) /* braces: evaluated left to right */
+#endif
 #endif

@@ -80,8 +80,39 @@ typedef struct lt_optim_api {
     lt_status (*adam)(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args);
 } lt_optim_api;
 extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__optim");
-/* WRAPPERS */
+
+/* Names the optimizer, in configure_optimizers: id of a component, its parameters as YAML ("lr: 0.001, betas: [0.9, 0.99]", or ""); both
+ * are copied. Beaten by `optimizer:` of the config. LT_ESTATE for a second one. [setup] */
+LT_INLINE lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) { return lt__optim->use_optimizer(ctx, setup, id, params); }
+/* The same for the learning-rate scheduler; opts NULL: stepped once an epoch. [setup] */
+LT_INLINE lt_status lt_use_lr_scheduler_with(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts *opts) { return lt__optim->use_lr_scheduler(ctx, setup, id, params, opts); }
+/* In an optimizer's step: g = grad + weight_decay p; v = momentum v + (1 - dampening) g (v = g at the first step); p -= lr v, or with
+ * nesterov lr (g + momentum v). slot 0: v; none needed without momentum. Sutskever et al. 2013, in PyTorch's form and order. [trainer] */
+LT_INLINE lt_status lt_optim_sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args) { return lt__optim->sgd(ctx, span, args); }
+/* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t = span->step.
+ * slots 0, 1: m, v; 2: the largest v, with amsgrad. Kingma and Ba 2014, arXiv:1412.6980; decoupled decay (AdamW): Loshchilov and Hutter
+ * 2017, arXiv:1711.05101; PyTorch's order. [trainer] */
+LT_INLINE lt_status lt_optim_adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args) { return lt__optim->adam(ctx, span, args); }
 LT_END
+
+/* Options by name: lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 30", .per_step = 1).
+ * C++: lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 30", lt::lr_scheduler_opts().per_step(true)). */
+#ifndef __cplusplus
+#define lt_use_lr_scheduler(ctx, setup, id, ...) \
+    lt_use_lr_scheduler_with(ctx, setup, id, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_lr_scheduler_opts, __VA_ARGS__))
+#else
+namespace lt {
+struct lr_scheduler_opts : lt_lr_scheduler_opts {
+    lr_scheduler_opts() : lt_lr_scheduler_opts() { struct_size = sizeof(lt_lr_scheduler_opts); }
+    LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, bool, per_step)
+    LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, bool, not_strict)
+    LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, int64_t, frequency)
+    LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, const char *, monitor)
+    LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, const char *, name)
+};
+} // namespace lt
+inline lt_status lt_use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts &opts = lt::lr_scheduler_opts()) { return lt_use_lr_scheduler_with(ctx, setup, id, params, &opts); }
+#endif
 #ifndef __cplusplus
 #define LT_OPTIMIZER(id_, type_, doc_, ...) LT__COMPONENT(lt_optimizer, "lt.optimizer/1", id_, type_, doc_, __VA_ARGS__)
 #define LT_LR_SCHEDULER(id_, type_, doc_, ...) LT__COMPONENT(lt_lr_scheduler, "lt.lr_scheduler/1", id_, type_, doc_, __VA_ARGS__)

@@ -109,6 +109,158 @@ typedef struct lt_tensor_api {
     lt_tensor *(*accuracy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
-/* WRAPPERS */
+
+/* ---- facts [trainer] ----
+ * x is borrowed; NULL gives 0. */
+/* Number of dimensions; 0 for a scalar. */
+LT_INLINE int32_t lt_ndim(lt_ctx *ctx, const lt_tensor *x) { return lt__tensor->ndim(ctx, x); }
+/* Elements along dim; dim < 0 counts from the end. LT_EINDEX. */
+LT_INLINE int64_t lt_size(lt_ctx *ctx, const lt_tensor *x, int32_t dim) { return lt__tensor->size(ctx, x, dim); }
+/* Elements in all. */
+LT_INLINE int64_t lt_numel(lt_ctx *ctx, const lt_tensor *x) { return lt__tensor->numel(ctx, x); }
+/* The dtype, LT_F32 and so on. */
+LT_INLINE lt_dtype lt_dtype_of(lt_ctx *ctx, const lt_tensor *x) { return lt__tensor->dtype(ctx, x); }
+/* The value of a one-element tensor as a double; waits for the device, so best not in every step. NAN and LT_ESHAPE otherwise. */
+LT_INLINE double lt_item(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->item(ctx, x); }
+/* Fills out (its struct_size set by the caller) with the memory of x, valid as long as x; access is LT_READ, LT_WRITE or both. x is made
+ * row-major contiguous first where it is not and access is LT_READ alone. Writing what backward still needs is LT_ESTATE. */
+LT_INLINE lt_status lt_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out) { return lt__tensor->raw(ctx, x, access, out); }
+/* Keeps x beyond its step; returns x, now owned by the caller, who calls lt_release. The memory is not moved. */
+LT_INLINE lt_tensor *lt_retain(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->retain(ctx, x); }
+/* Gives up what lt_retain kept; accepts NULL. */
+LT_INLINE void lt_release(lt_ctx *ctx, lt_tensor *x) { lt__tensor->release(ctx, x); }
+
+/* ---- making [trainer] ----
+ * Results are the host's, on the run's device, without gradient. shape has ndim numbers, borrowed. LT_EINVAL, LT_EDTYPE, LT_ENOMEM. */
+/* shape, every element = value. */
+LT_INLINE lt_tensor *lt_full(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, double value) { return lt__tensor->full(ctx, dtype, ndim, shape, value); }
+LT_INLINE lt_tensor *lt_zeros(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) { return lt__tensor->full(ctx, dtype, ndim, shape, 0); }
+LT_INLINE lt_tensor *lt_ones(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) { return lt__tensor->full(ctx, dtype, ndim, shape, 1); }
+/* () of that dtype: one number as a tensor. */
+LT_INLINE lt_tensor *lt_scalar(lt_ctx *ctx, lt_dtype dtype, double value) { return lt__tensor->full(ctx, dtype, 0, NULL, value); }
+/* A copy of row-major elements at data (host memory, borrowed). */
+LT_INLINE lt_tensor *lt_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data) { return lt__tensor->from_data(ctx, dtype, ndim, shape, data); }
+/* (ceil((end - start) / step)): start, start + step, ...; as torch.arange. */
+LT_INLINE lt_tensor *lt_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end, double step) { return lt__tensor->arange(ctx, dtype, start, end, step); }
+/* shape f32, uniform in [0, 1), the bits of torch.rand from the run's generator. */
+LT_INLINE lt_tensor *lt_rand(lt_ctx *ctx, int32_t ndim, const int64_t *shape) { return lt__tensor->rand(ctx, ndim, shape); }
+/* shape f32, normal with mean 0 and variance 1, the bits of torch.randn. */
+LT_INLINE lt_tensor *lt_randn(lt_ctx *ctx, int32_t ndim, const int64_t *shape) { return lt__tensor->randn(ctx, ndim, shape); }
+/* x in another dtype (x itself if it has it); floats are truncated to integers. Differentiable between float dtypes. */
+LT_INLINE lt_tensor *lt_cast(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) { return lt__tensor->cast(ctx, x, dtype); }
+/* A row-major copy of its own memory; differentiable. */
+LT_INLINE lt_tensor *lt_clone(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->clone(ctx, x); }
+
+/* ---- arithmetic [trainer] ----
+ * a, b: shapes that broadcast, one dtype. Differentiable. LT_ESHAPE, LT_EDTYPE, LT_EDEVICE. */
+LT_INLINE lt_tensor *lt_add(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->add(ctx, a, b); } /* a + b */
+LT_INLINE lt_tensor *lt_sub(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->sub(ctx, a, b); } /* a - b */
+LT_INLINE lt_tensor *lt_mul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->mul(ctx, a, b); } /* a * b */
+LT_INLINE lt_tensor *lt_div(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->div(ctx, a, b); } /* a / b; floats only */
+LT_INLINE lt_tensor *lt_add_scalar(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->add_scalar(ctx, x, value); } /* x + value, in x's dtype */
+LT_INLINE lt_tensor *lt_mul_scalar(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->mul_scalar(ctx, x, value); } /* x * value, in x's dtype */
+/* a == b as bool; no gradient. */
+LT_INLINE lt_tensor *lt_eq(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->eq(ctx, a, b); }
+
+/* ---- element by element [trainer] ----
+ * x of any shape -> the same shape and dtype; float dtypes, neg and abs integers too. Differentiable. LT_EDTYPE. */
+LT_INLINE lt_tensor *lt_neg(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->neg(ctx, x); }
+LT_INLINE lt_tensor *lt_exp(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->exp(ctx, x); }
+/* Natural logarithm (torch.log; lt_log is the one that reports metrics). */
+LT_INLINE lt_tensor *lt_ln(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->log(ctx, x); }
+LT_INLINE lt_tensor *lt_sqrt(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sqrt(ctx, x); }
+LT_INLINE lt_tensor *lt_abs(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->abs(ctx, x); }
+LT_INLINE lt_tensor *lt_relu(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->relu(ctx, x); } /* max(x, 0); gradient 0 at 0 */
+LT_INLINE lt_tensor *lt_tanh(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->tanh(ctx, x); }
+LT_INLINE lt_tensor *lt_sigmoid(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sigmoid(ctx, x); } /* 1 / (1 + exp(-x)) */
+/* x Phi(x), or with tanh_approx x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); Hendrycks and Gimpel 2016, arXiv:1606.08415. */
+LT_INLINE lt_tensor *lt_gelu(lt_ctx *ctx, lt_tensor *x, bool tanh_approx) { return lt__tensor->gelu(ctx, x, tanh_approx); }
+/* Training: each element 0 with probability p, else x / (1 - p); otherwise x. p in [0, 1]. Srivastava et al. 2014, JMLR 15. LT_EINVAL. */
+LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training) { return lt__tensor->dropout(ctx, x, p, training); }
+
+/* ---- reductions [trainer] ----
+ * dims: ndims numbers, borrowed; ndims 0: all. keepdim leaves reduced dimensions as 1. LT_EINDEX, LT_EDTYPE. */
+LT_INLINE lt_tensor *lt_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) { return lt__tensor->sum(ctx, x, dims, ndims, keepdim); }
+LT_INLINE lt_tensor *lt_mean(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) { return lt__tensor->mean(ctx, x, dims, ndims, keepdim); }
+/* Over everything -> (). */
+LT_INLINE lt_tensor *lt_sum_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sum(ctx, x, NULL, 0, false); }
+LT_INLINE lt_tensor *lt_mean_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->mean(ctx, x, NULL, 0, false); }
+/* Index of the largest along dim -> i64; the first of equals; no gradient. */
+LT_INLINE lt_tensor *lt_argmax(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim) { return lt__tensor->argmax(ctx, x, dim, keepdim); }
+/* exp(x - max) / sum exp(x - max) along dim; shape of x. */
+LT_INLINE lt_tensor *lt_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->softmax(ctx, x, dim); }
+/* x - max - log sum exp(x - max) along dim; shape of x. */
+LT_INLINE lt_tensor *lt_log_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->log_softmax(ctx, x, dim); }
+
+/* ---- shape [trainer] ----
+ * Results share the memory of x where that is possible. Differentiable. LT_ESHAPE, LT_EINDEX. */
+/* The same elements in another shape; one number may be -1. */
+LT_INLINE lt_tensor *lt_reshape(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) { return lt__tensor->reshape(ctx, x, ndim, shape); }
+/* Dimensions from start_dim on become one: (B, C, H, W), 1 -> (B, C*H*W). */
+LT_INLINE lt_tensor *lt_flatten(lt_ctx *ctx, lt_tensor *x, int32_t start_dim) { return lt__tensor->flatten(ctx, x, start_dim); }
+/* Two dimensions swapped. */
+LT_INLINE lt_tensor *lt_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) { return lt__tensor->transpose(ctx, x, dim0, dim1); }
+/* Dimension i of the result is dims[i] of x; dims has lt_ndim(x) numbers. */
+LT_INLINE lt_tensor *lt_permute(lt_ctx *ctx, lt_tensor *x, const int32_t *dims) { return lt__tensor->permute(ctx, x, dims); }
+/* Elements start..end-1 along dim; negative ones count from the end. */
+LT_INLINE lt_tensor *lt_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) { return lt__tensor->slice(ctx, x, dim, start, end); }
+/* count tensors one after the other along dim; equal in all other dimensions and in dtype. */
+LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) { return lt__tensor->cat(ctx, items, count, dim); }
+
+/* ---- linear algebra and layers [trainer] ----
+ * Float dtypes. Differentiable. LT_ESHAPE, LT_EDTYPE. With autocast these compute in the low precision. */
+/* (..., N, K) x (..., K, M) -> (..., N, M); the leading dimensions broadcast. */
+LT_INLINE lt_tensor *lt_matmul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->matmul(ctx, a, b); }
+/* x (..., K), weight (O, K), bias (O) or NULL -> act(x weight^T + bias) (..., O); act fused, LT_ACT_NONE for none. A bias that an earlier
+ * failure made NULL does no harm: the failure is kept. */
+LT_INLINE lt_tensor *lt_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) { return lt__tensor->linear(ctx, x, weight, bias, act); }
+/* x (B, C, H, W), weight (O, C/groups, kH, kW), bias (O) or NULL -> (B, O, H', W'), H' = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1;
+ * cross-correlation, as PyTorch. opts NULL: defaults. */
+LT_INLINE lt_tensor *lt_conv2d_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts *opts) { return lt__tensor->conv2d(ctx, x, weight, bias, opts); }
+/* x (B, C, H, W) -> (B, C, H', W'): the largest of each window; the first of equals gets the gradient. */
+LT_INLINE lt_tensor *lt_max_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) { return lt__tensor->max_pool2d(ctx, x, opts); }
+/* The mean of each window; padding counts unless opts->exclude_pad. */
+LT_INLINE lt_tensor *lt_avg_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) { return lt__tensor->avg_pool2d(ctx, x, opts); }
+
+/* ---- losses and measures [trainer] ----
+ * () f32 unless the reduction is LT_NONE. LT_ESHAPE, LT_EDTYPE. */
+/* mean((x - target)^2), x and target of one shape. */
+LT_INLINE lt_tensor *lt_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target) { return lt__tensor->mse_loss(ctx, x, target, LT_MEAN); }
+LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) { return lt__tensor->mse_loss(ctx, x, target, reduction); }
+/* logits (B, C), target (B) i64 -> mean over b of -log_softmax(logits[b])[target[b]]. A target outside 0..C-1 is LT_EINDEX. */
+LT_INLINE lt_tensor *lt_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->cross_entropy(ctx, logits, target, NULL); }
+/* With weights (C) f32, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), ignore_index, another reduction. opts NULL: defaults. */
+LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) { return lt__tensor->cross_entropy(ctx, logits, target, opts); }
+/* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
+LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
 LT_END
+
+/* Options by name: lt_conv2d(ctx, x, weight, bias, .padding = {2, 2}), lt_max_pool2d(ctx, x, .kernel = {2, 2}).
+ * C++: lt_conv2d(ctx, x, weight, bias, lt::conv2d().padding(2)). */
+#ifndef __cplusplus
+#define lt_conv2d(ctx, x, weight, ...) lt_conv2d_with(ctx, x, weight, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_conv2d_opts, __VA_ARGS__))
+#define lt_max_pool2d(ctx, ...) lt_max_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#define lt_avg_pool2d(ctx, ...) lt_avg_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#else
+namespace lt {
+struct conv2d : lt_conv2d_opts {
+    conv2d() : lt_conv2d_opts() { struct_size = sizeof(lt_conv2d_opts); }
+    LT__SET_PAIR(conv2d, lt_conv2d_opts, stride)
+    LT__SET_PAIR(conv2d, lt_conv2d_opts, padding)
+    LT__SET_PAIR(conv2d, lt_conv2d_opts, dilation)
+    LT__SET(conv2d, lt_conv2d_opts, int32_t, groups)
+};
+struct pool2d : lt_pool2d_opts {
+    explicit pool2d(int32_t kernel_ = 0) : lt_pool2d_opts() { struct_size = sizeof(lt_pool2d_opts); kernel(kernel_); }
+    LT__SET_PAIR(pool2d, lt_pool2d_opts, kernel)
+    LT__SET_PAIR(pool2d, lt_pool2d_opts, stride)
+    LT__SET_PAIR(pool2d, lt_pool2d_opts, padding)
+    LT__SET(pool2d, lt_pool2d_opts, bool, ceil_mode)
+    LT__SET(pool2d, lt_pool2d_opts, bool, exclude_pad)
+};
+} // namespace lt
+inline lt_tensor *lt_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts &opts = lt::conv2d()) { return lt_conv2d_with(ctx, x, weight, bias, &opts); }
+inline lt_tensor *lt_max_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_max_pool2d_with(ctx, x, &opts); }
+inline lt_tensor *lt_avg_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_avg_pool2d_with(ctx, x, &opts); }
+#endif
 #endif
