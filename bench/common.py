@@ -1,0 +1,103 @@
+"""What the measuring scripts share: children with a clock and their memory, medians, plain IDX files, facts about the machine.
+
+Standard library only, so that importing it costs a measured child nothing. It measures nothing by itself.
+"""
+import datetime
+import glob
+import gzip
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+WORKS = ("LinearClassifier", "LitAutoEncoder", "LeNet")
+
+
+def spread(values):
+    values = sorted(values)
+    return {"median": statistics.median(values), "min": values[0], "max": values[-1], "n": len(values)} if values else None
+
+
+def run_child(command, cpus, threads, until=None, cwd=None):
+    """Runs a pinned child. Returns wall seconds (to its end, or to its line `until`), peak RSS in MB, exit status and output."""
+    env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    began = time.perf_counter()
+    child = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             preexec_fn=lambda: os.sched_setaffinity(0, cpus[:threads]))
+    lines, wall = [], None
+    for line in child.stdout:
+        lines.append(line)
+        if until and wall is None and line.strip() == until:
+            wall = time.perf_counter() - began
+    child.stdout.close()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    ended = time.perf_counter() - began
+    return {"seconds": ended if wall is None else wall, "rss_mb": usage.ru_maxrss / 1024, "status": child.returncode, "output": "".join(lines)}
+
+
+def last_json(text):
+    """The last line of a child's output that is a JSON object, or None."""
+    for line in reversed(text.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    return None
+
+
+def mnist_folder():
+    for root in (os.environ.get("LTHOST_DATA"), os.path.join(ROOT, "data"), os.path.join(ROOT, "..", "shared", "data")):
+        if root and any(os.path.exists(os.path.join(root, "mnist", IDX[0] + end)) for end in ("", ".gz")):
+            return os.path.join(root, "mnist")
+    sys.exit("MNIST not found: set LTHOST_DATA to the folder that holds mnist/")
+
+
+def plain_idx(target):
+    """MNIST as plain IDX files in `target`: unpacking is no part of any measurement."""
+    source = mnist_folder()
+    os.makedirs(target, exist_ok=True)
+    for name in IDX:
+        there, here = os.path.join(source, name), os.path.join(target, name)
+        if os.path.exists(there):
+            shutil.copyfile(there, here)
+        else:
+            with gzip.open(there + ".gz") as packed, open(here, "wb") as out:
+                shutil.copyfileobj(packed, out)
+    return target
+
+
+def first_match(path, pattern, fallback="?"):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = re.search(pattern, stream.read(), re.M)
+        return found.group(1).strip() if found else fallback
+    except OSError:
+        return fallback
+
+
+def machine():
+    """What a reader must know to judge a figure. No host name, no path."""
+    flags = first_match("/proc/cpuinfo", r"^flags\s*:(.*)$", "").split()
+    isa = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+    vendor = first_match("/proc/cpuinfo", r"^vendor_id\s*:(.*)$", platform.machine())
+    model = first_match("/proc/cpuinfo", r"^model\s*:(.*)$")
+    family = first_match("/proc/cpuinfo", r"^cpu family\s*:(.*)$")
+    return {
+        "cpu": first_match("/proc/cpuinfo", r"^model name\s*:(.*)$") + f" ({vendor}, family {family}, model {model})",
+        "cores": len(os.sched_getaffinity(0)), "isa": " ".join(isa), "kernel": platform.release().split("-")[0],
+        "system": first_match("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
+        "load": round(os.getloadavg()[0], 2), "date": datetime.date.today().isoformat(),
+    }
+
+
+def newest(folder, name):
+    """The newest file of that name below folder, or None."""
+    found = glob.glob(os.path.join(folder, "**", name), recursive=True)
+    return max(found, key=os.path.getmtime) if found else None

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Measures lthost beside PyTorch and Lightning: the same work, the same run, turn by turn, several rounds.
+
+    run.py [--lthost build/release/lthost] [--rounds 3] [--threads 1,2] [--works ...] [--json FILE] [--write]
+
+Run it with the interpreter of `scripts/python_env.sh torch`, on a machine that does nothing else. A round runs every peer of a case one
+after the other, so that a slow minute hits all of them; a ratio is formed within a round, and the table shows least, median, largest.
+lthost runs as a user runs it: `lthost fit -c configs/mnist_lenet.yaml --trainer.max_steps N`, default callbacks and loggers, validation
+off as in the peers; samples/s from its summary.json, memory and start time from the outside. Its start is the whole process with
+max_steps 1, end included; the peers' clock stops at the end of the first step.
+--write replaces the block between the two marks in docs/measurements.md; the text around it is written by hand and stays.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import common  # noqa: E402
+import peers  # noqa: E402
+
+CONFIGS = {
+    "LinearClassifier": "configs/mnist_linear.yaml", "LitAutoEncoder": "configs/mnist_autoencoder.yaml", "LeNet": "configs/mnist_lenet.yaml",
+    "Linear32": "bench/host_cost.yaml",
+}
+STEPS = {"LinearClassifier": 20000, "LitAutoEncoder": 20000, "LeNet": 3000, "Linear32": 500000}
+MARKS = ("<!-- bench/run.py: begin -->", "<!-- bench/run.py: end -->")
+DOCUMENT = os.path.join(common.ROOT, "docs", "measurements.md")
+
+
+class Lthost:
+    """lthost as one more peer: same fields in its results as peers.measure."""
+
+    def __init__(self, binary, idx):
+        self.binary, self.idx = os.path.abspath(binary), idx
+
+    def fit(self, work, threads, cpus, steps):
+        config = os.path.join(common.ROOT, CONFIGS[work])
+        with tempfile.TemporaryDirectory() as folder:
+            command = [self.binary, "fit", "-c", config, f"--trainer.max_steps={steps}", f"--trainer.num_threads={threads}",
+                       f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0"]
+            if work != "Linear32":
+                command.append(f"--data.data_dir={self.idx}")
+            done = common.run_child(command, cpus, threads, cwd=folder)
+            summary = common.newest(folder, "summary.json")
+            if done["status"] or not summary:
+                sys.exit(f"{' '.join(command)}: exit {done['status']}, summary {summary}\n{done['output'][-2000:]}")
+            with open(summary, encoding="utf-8") as stream:
+                return done, json.load(stream)
+
+    def measure(self, case, cpus):
+        out = {key: value for key, value in case.items() if key != "idx"}
+        steps = 1 if case["kind"] == "start" else STEPS[case["work"]]
+        done, summary = self.fit(case["work"], case["threads"], cpus, steps)
+        out.update(peer="lthost", rss_mb=round(done["rss_mb"], 1), steps=summary["steps"])
+        if case["kind"] == "start":
+            out["ms_to_first_step"] = round(done["seconds"] * 1e3, 2)
+        else:
+            batch = 1 if case["work"] == "Linear32" else 64
+            out["us_per_step"] = common.spread([batch * 1e6 / summary["samples_per_second"]])
+        return out
+
+
+def figure(result):
+    return result["ms_to_first_step"] if result["kind"] == "start" else result["us_per_step"]["median"]
+
+
+def plan(args, idx):
+    """Cases without a peer: (kind, work, threads) and who runs them."""
+    for work in args.works.split(","):
+        for threads in args.thread_counts:
+            if work != "Linear32" or threads == 1:
+                yield {"kind": "step", "work": work, "threads": threads, "idx": idx}, ("eager", "lightning") + (("barebones",) if work == "Linear32" else ())
+    for work in ("Linear32", "LeNet"):
+        if work in args.works.split(","):
+            yield {"kind": "start", "work": work, "threads": 1, "idx": idx}, ("eager", "lightning")
+
+
+def measure_all(args, idx, cpus):
+    """{(kind, work, threads): {peer: [result of each round]}}"""
+    lthost = Lthost(args.lthost, idx) if os.path.exists(args.lthost) else None
+    if not lthost:
+        print(f"{args.lthost} does not exist: only the peers are measured", file=sys.stderr)
+    table = {}
+    for turn in range(args.rounds):
+        for case, names in plan(args, idx):
+            row = table.setdefault((case["kind"], case["work"], case["threads"]), {})
+            runs = [lambda name=name: peers.measure({**case, "peer": name}, cpus) for name in names]
+            if lthost and os.path.exists(os.path.join(common.ROOT, CONFIGS[case["work"]])):
+                runs.insert(turn % (len(runs) + 1), lambda: lthost.measure(case, cpus))  # not always first, not always last
+            for run in runs:
+                result = run()
+                row.setdefault(result["peer"], []).append(result)
+                print(f"round {turn + 1}: {peers.describe(result)}", file=sys.stderr, flush=True)
+    return table
+
+
+def cell(results, form):
+    return form.format(common.spread([figure(r) for r in results])["median"]) if results else "-"
+
+
+def ratio(row, peer):
+    """How many times faster lthost is: least / median / largest over the rounds."""
+    if not row.get("lthost") or not row.get(peer):
+        return "-"
+    s = common.spread([figure(p) / figure(own) for own, p in zip(row["lthost"], row[peer])])
+    return f"{s['min']:.1f} / **{s['median']:.1f}** / {s['max']:.1f}"
+
+
+def memory(row, peer):
+    return f"{common.spread([r['rss_mb'] for r in row[peer]])['median']:.0f}" if row.get(peer) else "-"
+
+
+def render(table, rounds):
+    facts = common.machine()
+    versions = {}
+    for row in table.values():
+        for results in row.values():
+            versions.update(results[0].get("versions", {}))
+    lines = [f"Measured {facts['date']} on {facts['cpu']}, {facts['cores']} cores, {facts['isa']}, {facts['system']}, Linux {facts['kernel']};",
+             f"{', '.join(f'{k} {v}' for k, v in sorted(versions.items()))}; {rounds} rounds, load {facts['load']} at the end.", "",
+             "| work, batch 64 | threads | lthost us/step | samples/s | Lightning us/step | times faster: min / median / max | PyTorch loop us/step "
+             "| times faster | peak MB: lthost, Lightning, PyTorch |", "|---|---|---|---|---|---|---|---|---|"]
+    for (kind, work, threads), row in table.items():
+        if kind == "step" and work != "Linear32":
+            own = row.get("lthost")
+            rate = f"{64e6 / common.spread([figure(r) for r in own])['median']:,.0f}" if own else "-"
+            lines.append(f"| {work} | {threads} | {cell(own, '{:,.1f}')} | {rate} | {cell(row.get('lightning'), '{:,.0f}')} | {ratio(row, 'lightning')} "
+                         f"| {cell(row.get('eager'), '{:,.0f}')} | {ratio(row, 'eager')} "
+                         f"| {memory(row, 'lthost')}, {memory(row, 'lightning')}, {memory(row, 'eager')} |")
+    lines += ["", "| one thread | lthost | Lightning | times faster: min / median / max | Lightning, barebones | PyTorch loop | times faster |",
+              "|---|---|---|---|---|---|---|"]
+    for (kind, work, _), row in table.items():
+        if kind == "start" or work == "Linear32":
+            what = f"start to first step, {work}, ms" if kind == "start" else "step of Linear(32, 2), batch 1, us"
+            lines.append(f"| {what} | {cell(row.get('lthost'), '{:,.2f}')} | {cell(row.get('lightning'), '{:,.0f}')} | {ratio(row, 'lightning')} "
+                         f"| {cell(row.get('barebones'), '{:,.0f}')} | {cell(row.get('eager'), '{:,.0f}')} | {ratio(row, 'eager')} |")
+    return "\n".join(lines)
+
+
+def write_document(block):
+    with open(DOCUMENT, encoding="utf-8") as stream:
+        text = stream.read()
+    before, rest = text.split(MARKS[0], 1)
+    _, after = rest.split(MARKS[1], 1)
+    with open(DOCUMENT, "w", encoding="utf-8") as out:
+        out.write(f"{before}{MARKS[0]}\n{block}\n{MARKS[1]}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure lthost beside PyTorch and Lightning.")
+    parser.add_argument("--lthost", default=os.path.join(common.ROOT, "build", "release", "lthost"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--works", default=",".join(common.WORKS + ("Linear32",)))
+    parser.add_argument("--json", help="every single result")
+    parser.add_argument("--write", action="store_true", help="rewrite the block in docs/measurements.md")
+    args = parser.parse_args()
+    cpus = sorted(os.sched_getaffinity(0))
+    args.thread_counts = [int(t) for t in args.threads.split(",") if int(t) <= len(cpus)]
+    with tempfile.TemporaryDirectory() as folder:
+        table = measure_all(args, common.plain_idx(folder), cpus)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as out:
+            json.dump({"machine": common.machine(), "results": [r for row in table.values() for runs in row.values() for r in runs]}, out, indent=1)
+    block = render(table, args.rounds)
+    print(block)
+    if args.write:
+        write_document(block)
+
+
+if __name__ == "__main__":
+    main()
