@@ -24,7 +24,8 @@ typedef struct lth_request {
     const char **plugins; size_t n_plugins; /* --plugins PATH, repeatable */
 } lth_request;
 
-/* Everything wrong is added to diags (LT_ECONFIG), with the nearest word or option. */
+/* Everything wrong is added to diags (LT_ECONFIG), with the nearest word or option. Texts point into argv or the request's arena.
+ * Without any word the verb is LTH_VERB_NONE and nothing is wrong: main shows the general help. */
 void lth_request_parse(lth_request *request, int argc, char *const *argv, lth_diags *diags);
 void lth_request_release(lth_request *request);
 const char *lth_verb_name(lth_verb verb);   /* "fit", "plugin info" */
