@@ -34,5 +34,33 @@ typedef struct lt_callback {
 LT_END
 #ifndef __cplusplus
 #define LT_CALLBACK(id_, type_, doc_, ...) LT__COMPONENT(lt_callback, "lt.callback/1", id_, type_, doc_, __VA_ARGS__)
+#else
+namespace lt {
+/* As lt::model. */
+struct callback {
+    enum { state_version = 0 };
+    virtual const void *get_interface(const char *) { return nullptr; }
+    virtual lt_status save(lt_ctx *, lt_state_writer *) { return LT_OK; }
+    virtual lt_status load(lt_ctx *, const lt_state_reader *) { return LT_OK; }
+    virtual const char *state_key(lt_ctx *) { return nullptr; }
+#define LT__X(name, kinds, text) \
+    virtual lt_status name(lt_ctx *) { return LT_OK; }
+    LT_HOOKS(LT__X)
+#undef LT__X
+protected:
+    ~callback() = default;
+};
+template <> struct is_kind<callback> { enum { value = 1 }; };
+template <class T>
+constexpr lt_callback make_callback(const char *id, const lt_params *(*params)(void), const char *doc, uint32_t flags = 0) {
+#define LT__X(name, kinds, text) , LT__HOOK(name)
+    return lt_callback{base<T>(sizeof(lt_callback), "lt.callback/1", id, params, doc, flags), LT__HOOK(save), LT__HOOK(load),
+        LT__HOOK(state_key)
+        LT_HOOKS(LT__X)};
+#undef LT__X
+}
+} // namespace lt
+/* LT_CALLBACK(Id, type, "doc") or LT_CALLBACK(Id, type, "doc", flags) */
+#define LT_CALLBACK(id_, type_, ...) LT__COMPONENT(lt_callback, id_, (::lt::make_callback<type_>(#id_, type_##_params, __VA_ARGS__)))
 #endif
 #endif

@@ -123,5 +123,38 @@ typedef struct lt_datamodule {
 LT_END
 #ifndef __cplusplus
 #define LT_DATAMODULE(id_, type_, doc_, ...) LT__COMPONENT(lt_datamodule, "lt.datamodule/1", id_, type_, doc_, __VA_ARGS__)
+#else
+namespace lt {
+/* As lt::model. */
+struct datamodule {
+    enum { state_version = 0 };
+    virtual const void *get_interface(const char *) { return nullptr; }
+    virtual lt_loader *train_dataloader(lt_ctx *) { return nullptr; }
+    virtual lt_loader *val_dataloader(lt_ctx *) { return nullptr; }
+    virtual lt_loader *test_dataloader(lt_ctx *) { return nullptr; }
+    virtual lt_loader *predict_dataloader(lt_ctx *) { return nullptr; }
+    virtual lt_status save(lt_ctx *, lt_state_writer *) { return LT_OK; }
+    virtual lt_status load(lt_ctx *, const lt_state_reader *) { return LT_OK; }
+    virtual void release(lt_ctx *) {}
+#define LT__X(name, kinds, text) \
+    virtual lt_status name(lt_ctx *) { return LT_OK; }
+    LT_HOOKS(LT__X)
+#undef LT__X
+protected:
+    ~datamodule() = default;
+};
+template <> struct is_kind<datamodule> { enum { value = 1 }; };
+template <class T>
+constexpr lt_datamodule make_datamodule(const char *id, const lt_params *(*params)(void), const char *doc, uint32_t flags = 0) {
+#define LT__X(name, kinds, text) , LT__HOOK(name)
+    return lt_datamodule{base<T>(sizeof(lt_datamodule), "lt.datamodule/1", id, params, doc, flags), LT__HOOK(train_dataloader),
+        LT__HOOK(val_dataloader), LT__HOOK(test_dataloader), LT__HOOK(predict_dataloader), LT__HOOK(save), LT__HOOK(load),
+        LT__HOOK(release)
+        LT_HOOKS(LT__X)};
+#undef LT__X
+}
+} // namespace lt
+/* LT_DATAMODULE(Id, type, "doc") or LT_DATAMODULE(Id, type, "doc", flags) */
+#define LT_DATAMODULE(id_, type_, ...) LT__COMPONENT(lt_datamodule, id_, (::lt::make_datamodule<type_>(#id_, type_##_params, __VA_ARGS__)))
 #endif
 #endif

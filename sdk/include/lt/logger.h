@@ -89,5 +89,36 @@ typedef struct lt_logger {
 LT_END
 #ifndef __cplusplus
 #define LT_LOGGER(id_, type_, doc_, ...) LT__COMPONENT(lt_logger, "lt.logger/1", id_, type_, doc_, __VA_ARGS__)
+#else
+namespace lt {
+/* As lt::model. */
+struct logger {
+    enum { state_version = 0 };
+    virtual const void *get_interface(const char *) { return nullptr; }
+    virtual lt_status location(lt_ctx *, lt_log_location *) { return LT_OK; }
+    virtual lt_status open(lt_ctx *) { return LT_OK; }
+    virtual lt_status scalars(lt_ctx *, const lt_scalars *const *, uint32_t) { return LT_OK; }
+    virtual lt_status text(lt_ctx *, const lt_text_record *) { return LT_OK; }
+    virtual lt_status image(lt_ctx *, const lt_image_record *) { return LT_OK; }
+    virtual lt_status histogram(lt_ctx *, const lt_histogram_record *) { return LT_OK; }
+    virtual lt_status artifact(lt_ctx *, const lt_artifact_record *) { return LT_OK; }
+    virtual lt_status hparams(lt_ctx *, const lt_hparams *) { return LT_OK; }
+    virtual lt_status flush(lt_ctx *) { return LT_OK; }
+    virtual lt_status close(lt_ctx *, const char *) { return LT_OK; }
+    virtual lt_status save(lt_ctx *, lt_state_writer *) { return LT_OK; }
+    virtual lt_status load(lt_ctx *, const lt_state_reader *) { return LT_OK; }
+protected:
+    ~logger() = default;
+};
+template <> struct is_kind<logger> { enum { value = 1 }; };
+template <class T>
+constexpr lt_logger make_logger(const char *id, const lt_params *(*params)(void), const char *doc, uint32_t flags = 0) {
+    return lt_logger{base<T>(sizeof(lt_logger), "lt.logger/1", id, params, doc, flags), LT__HOOK(location), LT__HOOK(open),
+        LT__HOOK(scalars), LT__HOOK(text), LT__HOOK(image), LT__HOOK(histogram), LT__HOOK(artifact), LT__HOOK(hparams), LT__HOOK(flush),
+        LT__HOOK(close), LT__HOOK(save), LT__HOOK(load)};
+}
+} // namespace lt
+/* LT_LOGGER(Id, type, "doc") or LT_LOGGER(Id, type, "doc", flags) */
+#define LT_LOGGER(id_, type_, ...) LT__COMPONENT(lt_logger, id_, (::lt::make_logger<type_>(#id_, type_##_params, __VA_ARGS__)))
 #endif
 #endif
