@@ -1,0 +1,82 @@
+/* LinearClassifier: 784 -> hidden -> 10 with one ReLU; the smallest model that reads digits. */
+#include <lt/model.h>
+#include <stdio.h>
+
+typedef struct {
+    int64_t hidden, num_classes;
+    double lr;
+    lt_module *net;
+} classifier;
+
+LT_PARAMS(classifier,
+    LT_PARAM(hidden, "128", "Width of the hidden layer.", LT_RANGE("1..")),
+    LT_PARAM(num_classes, "10", "Number of classes.", LT_RANGE("2..")),
+    LT_PARAM(lr, "0.001", "Learning rate of Adam.", LT_RANGE(">0")));
+
+/* A nameless sequential stands at the top: its parameters are fc1.weight, fc1.bias, ... */
+static lt_status configure(lt_ctx *ctx, void *self) {
+    classifier *m = self;
+
+    m->net = lt_nn_sequential(ctx, "", lt_nn_flatten(ctx), lt_child(ctx, "fc1", lt_nn_linear(ctx, 784, m->hidden)), lt_nn_relu(ctx),
+                              lt_child(ctx, "fc2", lt_nn_linear(ctx, m->hidden, m->num_classes)));
+    return lt_ctx_status(ctx);
+}
+
+static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
+    classifier *m = self;
+    char params[64];
+
+    snprintf(params, sizeof params, "lr: %.17g", m->lr);
+    return lt_use_optimizer(ctx, setup, "Adam", params);
+}
+
+static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {
+    classifier *m = self;
+
+    return lt_forward(ctx, m->net, x);
+}
+
+static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
+    lt_tensor *logits = forward(ctx, self, lt_batch_get(ctx, batch, 0));     /* (B, C) f32 */
+    lt_tensor *loss = lt_cross_entropy(ctx, logits, lt_batch_get(ctx, batch, 1)); /* () */
+
+    lt_log(ctx, "train_loss", loss, LT_LOG_PROG_BAR);
+    return lt_step_loss(ctx, out, loss);
+}
+
+/* Loss and accuracy on held-out data, under the names of the stage. */
+static lt_status measure(lt_ctx *ctx, void *self, const lt_batch *batch, const char *loss_name, const char *acc_name) {
+    lt_tensor *logits = forward(ctx, self, lt_batch_get(ctx, batch, 0)), *target = lt_batch_get(ctx, batch, 1);
+
+    lt_log(ctx, loss_name, lt_cross_entropy(ctx, logits, target), LT_LOG_PROG_BAR);
+    lt_log(ctx, acc_name, lt_accuracy(ctx, logits, target), LT_LOG_PROG_BAR);
+    return lt_ctx_status(ctx);
+}
+
+static lt_status validation_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
+    (void)out;
+    return measure(ctx, self, batch, "val_loss", "val_acc");
+}
+
+static lt_status test_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
+    (void)out;
+    return measure(ctx, self, batch, "test_loss", "test_acc");
+}
+
+static lt_tensor *example_input(lt_ctx *ctx, void *self) {
+    static const int64_t shape[] = {1, 1, 28, 28};
+
+    (void)self;
+    return lt_zeros(ctx, LT_F32, 4, shape);
+}
+
+LT_MODEL(LinearClassifier, classifier, "Two-layer perceptron for 28x28 images (784-128-10).",
+    .configure = configure,
+    .configure_optimizers = configure_optimizers,
+    .forward = forward,
+    .training_step = training_step,
+    .validation_step = validation_step,
+    .test_step = test_step,
+    .example_input = example_input,
+    .base.flags = LT_MODEL_CAPTURABLE);
+LT_PLUGIN("org.lthost.linear-classifier", "0.1.0", model(LinearClassifier));
