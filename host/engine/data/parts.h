@@ -45,6 +45,7 @@ struct lt_batch_out {
 /* Calls get_batch and checks what it put; a failure ends up in slot->error, naming dataset and samples. */
 void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx);
 lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *err); /* makes the batch's tensors */
+void lth_slot_match(lt_batch_out *slots, int64_t count);  /* each gets the room that the largest has; without memory: later */
 void lth_slot_release(lt_batch_out *slot);
 void *lth_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape);
 void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size);
@@ -54,7 +55,7 @@ void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_
 #define LTH_RING_CLOSED INT64_MAX
 typedef struct lth_ring {
     lt_loader *loader;
-    lt_batch_out *slots;
+    lt_batch_out *slots;                /* slot_count of the ring, then one for what the trainer thread fills: it stays in its cache */
     int64_t slot_count, workers, started;
     int64_t first;                      /* ticket of the epoch's batch 0; changes only while closed and idle */
     struct lth_worker *threads;
@@ -62,6 +63,8 @@ typedef struct lth_ring {
     _Alignas(64) _Atomic int64_t claimed;  /* next ticket to be filled; CLOSED between epochs */
     _Alignas(64) _Atomic int64_t released; /* tickets below are done with */
     _Atomic int64_t end;                   /* first ticket beyond the epoch */
+    _Atomic int64_t fill_ns;               /* what a batch costs, a running mean */
+    atomic_bool cheap;                     /* so little that handing it over would cost more: workers sleep */
     _Alignas(64) atomic_int parked;     /* workers asleep */
     atomic_bool trainer_sleeps, stop;
     pthread_mutex_t lock;               /* of the two sleeps only */

@@ -23,6 +23,15 @@ static bool key_is_valid(lt_ctx *ctx, const lt_batch_out *out, const char *key, 
     return true;
 }
 
+/* Room for `size` bytes, what was there is lost. */
+static bool make_room(lth_slot_item *item, size_t size) {
+    if (item->data && size <= item->capacity) { return true; }
+    lth_free(item->data);
+    item->data = lth_alloc(size ? size : 1);
+    item->capacity = item->data ? size : 0;
+    return item->data != NULL;
+}
+
 /* The next item with room for `size` bytes. */
 static lth_slot_item *put_item(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size, const char *op, void *caller) {
     if (!out) {
@@ -35,15 +44,9 @@ static lth_slot_item *put_item(lt_ctx *ctx, lt_batch_out *out, const char *key, 
     }
     if (!key_is_valid(ctx, out, key, op, caller)) { return NULL; }
     lth_slot_item *item = &out->items[out->count];
-    if (size > item->capacity || !item->data) {
-        lth_free(item->data);
-        item->capacity = 0;
-        item->data = lth_alloc(size ? size : 1);
-        if (!item->data) {
-            lth_fail_op(&ctx->error, LT_ENOMEM, op, caller, "no memory for %zu bytes of a batch", size);
-            return NULL;
-        }
-        item->capacity = size;
+    if (!make_room(item, size)) {
+        lth_fail_op(&ctx->error, LT_ENOMEM, op, caller, "no memory for %zu bytes of a batch", size);
+        return NULL;
     }
     item->size = size;
     item->has_key = key != NULL;
@@ -144,6 +147,15 @@ lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *er
         if (!to->tensor) { return lth_fail(err, LT_ENOMEM, "no memory for the tensors of a batch"); }
     }
     return LT_OK;
+}
+
+/* Which slots an epoch uses depends on who was faster. After this the next epochs allocate nothing, whoever is. */
+void lth_slot_match(lt_batch_out *slots, int64_t count) {
+    for (int32_t item = 0; item < LTH_BATCH_MAX; item++) {
+        size_t most = 0;
+        for (int64_t i = 0; i < count; i++) { most = slots[i].items[item].capacity > most ? slots[i].items[item].capacity : most; }
+        for (int64_t i = 0; most && i < count; i++) { make_room(&slots[i].items[item], most); }
+    }
 }
 
 void lth_slot_release(lt_batch_out *slot) {
