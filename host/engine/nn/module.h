@@ -3,9 +3,11 @@
  * Sequential fuses what stands next to each other: linear+activation, conv+activation+pool, batch norm+relu. */
 #ifndef LTH_MODULE_H
 #define LTH_MODULE_H
+#include "base/arena.h"
 #include "engine/autograd/tape.h"
 #include <lt/nn.h>
 
+enum { LTH_INIT_CONSTANT, LTH_INIT_UNIFORM }; /* lth_param.init: fill; or U(-bound, bound) */
 typedef struct lth_param {
     const char *name;               /* "conv1.weight" */
     lt_module *module;
@@ -14,8 +16,13 @@ typedef struct lth_param {
     uint8_t init;                   /* lth_init kind */
     double fill, bound;             /* constant; uniform bound */
     bool frozen;
+    struct lth_param *next;         /* of the same module, or of the model itself */
 } lth_param;
+/* No gradient arrived since the last lth_modules_zero_grad: PyTorch's `grad is None`. */
+static inline bool lth_param_fresh(const lth_param *p) { return p->value->grad_fresh && (!p->value->grad || p->value->grad->grad_fresh); }
 typedef struct lth_buffer { const char *name; lt_module *module; lt_tensor *value; } lth_buffer; /* running_mean, num_batches_tracked (i64 scalar) */
+
+typedef struct lth_state_entry { const char *name; lt_tensor *value; bool is_buffer; } lth_state_entry;
 
 typedef struct lth_modules {
     lth_engine *engine;
@@ -25,7 +32,12 @@ typedef struct lth_modules {
     lth_buffer **buffers; int64_t n_buffers;
     float *values, *grads; int64_t n_flat;      /* flat f32 memory, padded */
     bool sealed, training;
-    void *summary;                  /* recorded in/out shapes */
+    void *summary;                  /* recorded in/out shapes, one lth_shapes per module; NULL: none yet */
+    bool recording;                 /* a summary is being made: nothing is fused, shapes are kept */
+    lt_module *made, *last_made;    /* every module, in the order they were made */
+    lth_param *free_params, *last_free;     /* of the model itself (lt_parameter) */
+    lt_module **order; int64_t n_order;     /* tree order, a nameless top sequential left out */
+    lth_state_entry *states; int64_t n_states;
 } lth_modules;
 
 lth_modules *lth_modules_new(lth_engine *e, lth_error *err);
@@ -38,7 +50,6 @@ void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t cou
 int64_t lth_modules_count(const lth_modules *m);
 void lth_modules_zero_grad(lth_modules *m);                     /* marks every gradient fresh; touches no memory */
 /* state_dict entries, parameters and buffers, in PyTorch's order (module by module: parameters, then buffers). */
-typedef struct lth_state_entry { const char *name; lt_tensor *value; bool is_buffer; } lth_state_entry;
 int64_t lth_state_count(const lth_modules *m);
 lth_state_entry lth_state_at(const lth_modules *m, int64_t index);
 lt_module *lth_modules_find(const lth_modules *m, const char *name); /* "encoder", "encoder.0"; NULL if absent */

@@ -167,7 +167,23 @@ void lth_normal_f32(lth_generator *g, float *out, int64_t n, double mean, double
 }
 
 /* ---- permutations ---- */
+/* Below this one word per step is fair enough; PyTorch draws two from here on, and shuffles the other way round. */
+static const int64_t RANDPERM_WIDE = UINT32_MAX / 20;
+
+static void randperm_wide(lth_generator *g, int64_t *out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t z = (int64_t)(lth_random64(g) % (uint64_t)(i + 1));
+        out[i] = i;
+        out[i] = out[z];
+        out[z] = i;
+    }
+}
+
 void lth_randperm(lth_generator *g, int64_t *out, int64_t n) {
+    if (n >= RANDPERM_WIDE) {
+        randperm_wide(g, out, n);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         out[i] = i;
     }

@@ -1,0 +1,210 @@
+/* engine/nn/forward.c - running modules. A sequential runs what its plan says: neighbours that one op can do together are one call.
+ * Shapes that do not fit are refused here, with the module's name, before the op would refuse them without. */
+#include "engine/nn/layer.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- names for people ---- */
+static void describe_kernel(const lt_module *l, char *out, size_t size) {
+    const int64_t *shape = l->weight->value->a.shape;
+    snprintf(out, size, "%lld -> %lld, kernel %lldx%lld", (long long)l->in, (long long)l->out, (long long)shape[2], (long long)shape[3]);
+}
+
+void lth_module_describe(const lt_module *l, char *out, size_t size) {
+    char what[80];
+    const char *op = "module", *name = l->name ? l->name : l->given ? l->given : "";
+    switch (l->kind) {
+    case LTH_LINEAR: op = "linear"; snprintf(what, sizeof what, "%lld -> %lld", (long long)l->in, (long long)l->out); break;
+    case LTH_CONV2D_LAYER: op = "conv2d"; describe_kernel(l, what, sizeof what); break;
+    case LTH_BATCH_NORM_LAYER: op = l->spatial == 1 ? "batch_norm1d" : "batch_norm2d"; snprintf(what, sizeof what, "%lld", (long long)l->in); break;
+    case LTH_MAX_POOL_LAYER: case LTH_AVG_POOL_LAYER:
+        op = l->kind == LTH_MAX_POOL_LAYER ? "max_pool2d" : "avg_pool2d";
+        snprintf(what, sizeof what, "kernel %lldx%lld", (long long)l->attrs.i[0], (long long)l->attrs.i[1]);
+        break;
+    default: snprintf(what, sizeof what, "%s", l->type); break;
+    }
+    snprintf(out, size, "%s%s%s (%s)", op, *name ? " " : "", name, what);
+}
+
+/* "linear fc1 (784 -> 128) got (32, 756)", and what would have fitted. */
+static bool refuse(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *caller, const char *wanted) {
+    char what[160], shape[128];
+    lth_module_describe(l, what, sizeof what);
+    lth_format_shape(shape, sizeof shape, x->a.shape, x->a.ndim);
+    lth_fail_op(&ctx->error, LT_ESHAPE, "lt_forward", caller, "%s got %s%s", what, shape, wanted);
+    return false;
+}
+
+static bool fits(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *caller) {
+    const lth_array *a = &x->a;
+    switch (l->kind) {
+    case LTH_LINEAR: return (a->ndim >= 1 && a->shape[a->ndim - 1] == l->in) || refuse(ctx, l, x, caller, "");
+    case LTH_CONV2D_LAYER: return (a->ndim == 4 && a->shape[1] == l->in) || refuse(ctx, l, x, caller, a->ndim == 4 ? "" : "; it takes (N, C, H, W)");
+    case LTH_BATCH_NORM_LAYER:
+        if (l->spatial == 2) {
+            return (a->ndim == 4 && a->shape[1] == l->in) || refuse(ctx, l, x, caller, a->ndim == 4 ? "" : "; it takes (N, C, H, W)");
+        }
+        return ((a->ndim == 2 || a->ndim == 3) && a->shape[1] == l->in) || refuse(ctx, l, x, caller, "; it takes (N, C) or (N, C, T)");
+    case LTH_MAX_POOL_LAYER: case LTH_AVG_POOL_LAYER: return a->ndim == 4 || refuse(ctx, l, x, caller, "; it takes (N, C, H, W)");
+    default: return true;
+    }
+}
+
+/* ---- one layer, with what is fused into it ---- */
+static lt_tensor *param_value(const lth_param *p) { return p ? p->value : NULL; }
+static lt_tensor *buffer_value(const lth_buffer *b) { return b ? b->value : NULL; }
+
+static lt_tensor *run_linear(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
+    lt_tensor *in[3] = {x, f->module->weight->value, param_value(f->module->bias)};
+    lth_attrs attrs = {.i = {f->act ? f->act->attrs.i[0] : LT_ACT_NONE}};
+    return lth_apply(ctx, LTH_OP_LINEAR, in, f->module->bias ? 3 : 2, &attrs, caller);
+}
+
+static lt_tensor *run_conv(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
+    lt_tensor *in[3] = {x, f->module->weight->value, param_value(f->module->bias)};
+    lth_attrs attrs = f->module->attrs;
+    attrs.i[7] = f->act ? f->act->attrs.i[0] : LT_ACT_NONE;
+    for (int k = 0; f->pool && k < 4; k++) { /* kernel, stride */
+        attrs.i[8 + k] = f->pool->attrs.i[k];
+    }
+    return lth_apply(ctx, LTH_OP_CONV2D, in, f->module->bias ? 3 : 2, &attrs, caller);
+}
+
+/* As PyTorch counts: every forward in training mode. */
+static void count_batch(lt_ctx *ctx, const lt_module *l) {
+    if (ctx->engine->backend->device_type == 1) {
+        ++*(int64_t *)l->batches->value->a.data;
+        return;
+    }
+    int64_t count = 0;
+    if (lth_tensor_to_host(l->batches->value, &count, sizeof count, &ctx->error) == LT_OK) {
+        count++;
+        lth_tensor_from_host(l->batches->value, &count, sizeof count, &ctx->error);
+    }
+}
+
+static lt_tensor *run_batch_norm(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
+    lt_module *l = f->module;
+    lt_tensor *in[5] = {x, param_value(l->weight), param_value(l->bias), buffer_value(l->mean), buffer_value(l->var)};
+    lth_attrs attrs = l->attrs;
+    attrs.i[0] = l->training || !l->mean;
+    attrs.i[1] = f->act ? f->act->attrs.i[0] : LT_ACT_NONE;
+    lt_tensor *y = lth_apply(ctx, LTH_OP_BATCH_NORM, in, 5, &attrs, caller);
+    if (y && l->training && l->batches) {
+        count_batch(ctx, l);
+    }
+    return y;
+}
+
+static lt_tensor *run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    static const lth_op ops[] = {0, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU, LTH_OP_GELU};
+    int64_t act = l->attrs.i[0];
+    lth_attrs attrs = {.i = {act == LT_ACT_GELU_TANH}};
+    return act == LT_ACT_NONE ? x : lth_apply(ctx, ops[act], &x, 1, &attrs, caller);
+}
+
+static lt_tensor *run_dropout(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    lth_attrs attrs = {.f = {l->p}};
+    return l->training && l->p > 0 ? lth_apply(ctx, LTH_OP_DROPOUT, &x, 1, &attrs, caller) : x;
+}
+
+static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller);
+
+static lt_tensor *run_sequential(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    if (l->owner->recording) { /* one by one: a summary shows every module's shapes */
+        for (lt_module *child = l->first; child && x; child = child->next) {
+            x = lth_module_forward(ctx, child, x, caller);
+        }
+        return x;
+    }
+    for (int64_t k = 0; k < l->n_steps && x; k++) {
+        x = run(ctx, &l->steps[k], x, caller);
+    }
+    return x;
+}
+
+static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
+    lt_module *l = f->module;
+    if (!fits(ctx, l, x, caller)) {
+        return NULL;
+    }
+    switch (l->kind) {
+    case LTH_LINEAR: return run_linear(ctx, f, x, caller);
+    case LTH_CONV2D_LAYER: return run_conv(ctx, f, x, caller);
+    case LTH_BATCH_NORM_LAYER: return run_batch_norm(ctx, f, x, caller);
+    case LTH_MAX_POOL_LAYER: return lth_apply(ctx, LTH_OP_MAX_POOL2D, &x, 1, &l->attrs, caller);
+    case LTH_AVG_POOL_LAYER: return lth_apply(ctx, LTH_OP_AVG_POOL2D, &x, 1, &l->attrs, caller);
+    case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
+    case LTH_ACTIVATION: return run_activation(ctx, l, x, caller);
+    case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);
+    default: return run_sequential(ctx, l, x, caller);
+    }
+}
+
+static void record(lt_module *l, const lt_tensor *x, const lt_tensor *y) {
+    lth_shapes *s = l->number >= 0 && l->owner->summary ? (lth_shapes *)l->owner->summary + l->number : NULL;
+    if (s) {
+        s->in_ndim = x->a.ndim;
+        s->out_ndim = y->a.ndim;
+        memcpy(s->in, x->a.shape, sizeof s->in);
+        memcpy(s->out, y->a.shape, sizeof s->out);
+    }
+}
+
+lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void *caller) {
+    if (ctx->error.code) {
+        return NULL;
+    }
+    if (!module || !x) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_forward", caller, "lt_forward: the %s is NULL, and no earlier call failed", module ? "input" : "module");
+        return NULL;
+    }
+    if (!module->owner->sealed) {
+        lth_fail_op(&ctx->error, LT_ESTATE, "lt_forward", caller, "lt_forward: modules run only after configure has returned");
+        return NULL;
+    }
+    lth_fused alone = {.module = module};
+    lt_tensor *y = run(ctx, &alone, x, caller);
+    if (y && module->owner->recording) {
+        record(module, x, y);
+    }
+    return y;
+}
+
+/* ---- fusing: decided once, at the seal ---- */
+/* A pool that a convolution can take along: no padding, and every window whole. */
+static bool pool_fuses(const lt_module *l) { return l->kind == LTH_MAX_POOL_LAYER && !l->attrs.i[4] && !l->attrs.i[5] && !l->attrs.i[6]; }
+
+static bool act_fuses(const lt_module *l, const lt_module *act) {
+    if (act->kind != LTH_ACTIVATION) {
+        return false;
+    }
+    bool any = l->kind == LTH_LINEAR, relu = l->kind == LTH_CONV2D_LAYER || l->kind == LTH_BATCH_NORM_LAYER;
+    return any || (relu && act->attrs.i[0] == LT_ACT_RELU);
+}
+
+lt_status lth_sequential_plan(lt_module *sequential, lth_error *err) {
+    int64_t count = 0;
+    for (lt_module *l = sequential->first; l; l = l->next) {
+        count++;
+    }
+    sequential->steps = lth_arena_alloc(&sequential->owner->arena, (size_t)(count + 1) * sizeof *sequential->steps);
+    if (!sequential->steps) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: the plan of '%s'", sequential->name);
+    }
+    lt_module *next = NULL;
+    for (lt_module *l = sequential->first; l; l = next) {
+        lth_fused *f = &sequential->steps[sequential->n_steps++];
+        f->module = l;
+        next = l->next;
+        if (next && act_fuses(l, next)) {
+            f->act = next;
+            next = next->next;
+        }
+        if (next && l->kind == LTH_CONV2D_LAYER && pool_fuses(next)) {
+            f->pool = next;
+            next = next->next;
+        }
+    }
+    return LT_OK;
+}

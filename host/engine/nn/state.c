@@ -1,0 +1,204 @@
+/* engine/nn/state.c - looking at a sealed model: state_dict entries, modes, lines of a summary; and the lt.nn/1 table.
+ * Changes nothing but training modes and which parameters are frozen. */
+#include "engine/nn/layer.h"
+#include <string.h>
+
+int64_t lth_state_count(const lth_modules *m) { return m->n_states; }
+lth_state_entry lth_state_at(const lth_modules *m, int64_t index) { return m->states[index]; }
+int64_t lth_modules_count(const lth_modules *m) { return m->n_order; }
+
+lt_module *lth_modules_find(const lth_modules *m, const char *name) {
+    for (int64_t k = 0; k < m->n_order; k++) {
+        if (!strcmp(m->order[k]->name, name)) {
+            return m->order[k];
+        }
+    }
+    return NULL;
+}
+
+lt_module *lth_modules_single_root(const lth_modules *m) { return m->roots && !m->roots->next ? m->roots : NULL; }
+
+/* ---- modes ---- */
+void lth_modules_train(lth_modules *m, bool training) {
+    m->training = training;
+    for (lt_module *l = m->made; l; l = l->next_made) {
+        l->training = training;
+    }
+}
+
+void lth_modules_modes_save(lth_modules *m, uint8_t *modes, int64_t capacity) {
+    for (int64_t k = 0; k < m->n_order && k < capacity; k++) {
+        modes[k] = m->order[k]->training;
+    }
+}
+
+void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t count) {
+    m->training = false;
+    for (int64_t k = 0; k < m->n_order && k < count; k++) {
+        m->order[k]->training = modes[k];
+        m->training |= modes[k];
+    }
+}
+
+/* ---- frozen parameters ---- */
+void lth_param_freeze(lth_param *p, bool frozen) {
+    if (p) {
+        p->frozen = frozen;
+        p->value->requires_grad = !frozen;
+    }
+}
+
+static void freeze_tree(lt_module *l, bool frozen) {
+    l->frozen = frozen;
+    lth_param_freeze(l->weight, frozen);
+    lth_param_freeze(l->bias, frozen);
+    for (lt_module *child = l->first; child; child = child->next) {
+        freeze_tree(child, frozen);
+    }
+}
+
+/* NULL: the whole model, its own parameters too. */
+static void freeze(lt_ctx *ctx, lt_module *module, bool frozen) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_freeze", );
+    if (module) {
+        freeze_tree(module, frozen);
+        return;
+    }
+    for (lt_module *l = ctx->modules ? ctx->modules->made : NULL; l; l = l->next_made) {
+        freeze_tree(l, frozen);
+    }
+    for (lth_param *p = ctx->modules ? ctx->modules->free_params : NULL; p; p = p->next) {
+        lth_param_freeze(p, frozen);
+    }
+}
+
+/* ---- summaries ---- */
+lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*forward)(lt_ctx *, void *, lt_tensor *), void *self, lt_tensor *x) {
+    size_t modules = (size_t)m->n_order + 1;
+    uint8_t *modes = lth_arena_alloc(&m->arena, modules);
+    lth_shapes *shapes = m->summary ? m->summary : lth_arena_alloc(&m->arena, modules * sizeof *shapes);
+    if (!modes || !shapes) {
+        return lth_fail(&ctx->error, LT_ENOMEM, "out of memory: shapes for the summary");
+    }
+    for (size_t k = 0; k < modules; k++) {
+        shapes[k].in_ndim = shapes[k].out_ndim = -1;
+    }
+    bool gradients = m->engine->grad_enabled, training = m->training;
+    m->summary = shapes;
+    lth_modules_modes_save(m, modes, m->n_order);
+    lth_modules_train(m, false); /* running statistics and the generator stay as they are */
+    m->engine->grad_enabled = false;
+    m->recording = true;
+    forward(ctx, self, x);
+    m->recording = false;
+    m->engine->grad_enabled = gradients;
+    lth_modules_modes_restore(m, modes, m->n_order);
+    m->training = training;
+    return ctx->error.code;
+}
+
+static void count_param(const lth_param *p, lt_module_info *info) {
+    info->parameters += p ? p->n : 0;
+    info->trainable += p && !p->frozen ? p->n : 0;
+}
+
+static void count_buffer(const lth_buffer *b, lt_module_info *info) { info->buffers += b ? lth_numel(b->value) : 0; }
+
+static void count_tree(const lt_module *l, lt_module_info *info) {
+    count_param(l->weight, info);
+    count_param(l->bias, info);
+    count_buffer(l->mean, info);
+    count_buffer(l->var, info);
+    count_buffer(l->batches, info);
+    for (const lt_module *child = l->first; child; child = child->next) {
+        count_tree(child, info);
+    }
+}
+
+static void fill_info(const lt_module *l, lt_module_info *info) {
+    const lth_shapes *shapes = l->owner->summary;
+    info->depth = l->depth;
+    info->name = l->name;
+    info->type = l->type;
+    info->training = l->training;
+    info->in_ndim = info->out_ndim = -1;
+    count_tree(l, info);
+    if (shapes) {
+        shapes += l->number;
+        info->in_ndim = shapes->in_ndim;
+        info->out_ndim = shapes->out_ndim;
+        memcpy(info->in_shape, shapes->in, sizeof info->in_shape);
+        memcpy(info->out_shape, shapes->out, sizeof info->out_shape);
+    }
+}
+
+/* ---- the table ---- */
+static lt_status module_info(lt_ctx *ctx, int64_t index, lt_module_info *out) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_info", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!ctx->modules || index < 0 || index >= ctx->modules->n_order) {
+        return lth_fail_op(&ctx->error, LT_EINDEX, "lt_module_info", LTH_CALLER, "lt_module_info: no module has the number %lld; there are %lld",
+                           (long long)index, (long long)(ctx->modules ? ctx->modules->n_order : 0));
+    }
+    lt_module_info info = {.struct_size = out->struct_size};
+    fill_info(ctx->modules->order[index], &info);
+    size_t known = out->struct_size && out->struct_size < sizeof info ? out->struct_size : sizeof info;
+    memcpy(out, &info, known);
+    return LT_OK;
+}
+
+static int64_t module_count(lt_ctx *ctx) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_count", 0);
+    return ctx->modules ? ctx->modules->n_order : 0;
+}
+
+static bool training(lt_ctx *ctx) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_training", false);
+    return ctx->modules && ctx->modules->training;
+}
+
+static lt_tensor *forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_forward", NULL);
+    return lth_module_forward(ctx, module, x, LTH_CALLER);
+}
+
+/* "weight", or the path of a parameter below: "0.weight". module NULL: of the whole model. */
+static lt_tensor *module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_parameter", NULL);
+    const lth_modules *m = ctx->modules;
+    if (!m || !m->sealed || !name) {
+        lth_fail_op(&ctx->error, LT_ESTATE, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: parameters have their values after configure");
+        return NULL;
+    }
+    const char *prefix = module ? module->name : "";
+    size_t length = strlen(prefix);
+    for (int64_t k = 0; k < m->n_states; k++) {
+        const char *full = m->states[k].name;
+        if (!length ? !strcmp(full, name) : !strncmp(full, prefix, length) && full[length] == '.' && !strcmp(full + length + 1, name)) {
+            return m->states[k].value;
+        }
+    }
+    lth_fail_op(&ctx->error, LT_EABSENT, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: %s%s has no parameter or buffer '%s'",
+                length ? "module " : "the model", prefix, name);
+    return NULL;
+}
+
+const lt_nn_api lth_nn_table = {
+    .struct_size = sizeof(lt_nn_api),
+    .linear = lth_make_linear,
+    .conv2d = lth_make_conv2d,
+    .batch_norm = lth_make_batch_norm,
+    .max_pool2d = lth_make_max_pool2d,
+    .avg_pool2d = lth_make_avg_pool2d,
+    .flatten = lth_make_flatten,
+    .activation = lth_make_activation,
+    .dropout = lth_make_dropout,
+    .sequential = lth_make_sequential,
+    .child = lth_make_child,
+    .forward = forward,
+    .parameter = lth_make_parameter,
+    .module_parameter = module_parameter,
+    .freeze = freeze,
+    .training = training,
+    .module_count = module_count,
+    .module_info = module_info,
+};

@@ -1,0 +1,324 @@
+/* engine/nn/tree.c - the tree of modules: roots, names, and the seal that lays parameters out flat and draws their initial values.
+ * It refuses two things of one name, and modules without a place. It runs no module. */
+#include "base/mem.h"
+#include "engine/nn/layer.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+lth_modules *lth_modules_new(lth_engine *e, lth_error *err) {
+    lth_modules *m = lth_alloc(sizeof *m);
+    if (!m) {
+        lth_fail(err, LT_ENOMEM, "out of memory: the model's modules");
+        return NULL;
+    }
+    m->engine = e;
+    m->training = true;
+    return m;
+}
+
+static void free_param(lth_param *p) {
+    if (p) {
+        lth_tensor_free(p->value->grad);
+        lth_tensor_free(p->value);
+    }
+}
+
+static void free_buffer(lth_buffer *b) {
+    if (b) {
+        lth_tensor_free(b->value);
+    }
+}
+
+void lth_modules_free(lth_modules *m) {
+    if (!m) {
+        return;
+    }
+    for (lt_module *module = m->made; module; module = module->next_made) {
+        free_param(module->weight);
+        free_param(module->bias);
+        free_buffer(module->mean);
+        free_buffer(module->var);
+        free_buffer(module->batches);
+    }
+    for (lth_param *p = m->free_params; p; p = p->next) {
+        free_param(p);
+    }
+    size_t bytes = (size_t)m->n_flat * sizeof(float);
+    if (m->values) {
+        m->engine->backend->free(m->engine->device, m->values, bytes);
+    }
+    if (m->grads) {
+        m->engine->backend->free(m->engine->device, m->grads, bytes);
+    }
+    lth_arena_release(&m->arena);
+    lth_free(m);
+}
+
+/* ---- roots and names ---- */
+void lth_root_add(lth_modules *m, lt_module *module) {
+    module->is_root = true;
+    module->next = NULL;
+    *(m->roots ? &m->last_root->next : &m->roots) = module;
+    m->last_root = module;
+}
+
+void lth_root_remove(lth_modules *m, lt_module *module) {
+    if (!module->is_root) {
+        return;
+    }
+    lt_module *before = NULL;
+    for (lt_module *r = m->roots; r != module; r = r->next) {
+        before = r;
+    }
+    *(before ? &before->next : &m->roots) = module->next;
+    m->last_root = m->last_root == module ? before : m->last_root;
+    module->is_root = false;
+    module->next = NULL;
+}
+
+/* What may stand between the dots of a state_dict key and be a link in a file. */
+bool lth_name_valid(const char *name) {
+    if (!name || !*name) {
+        return false;
+    }
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
+        if (*c <= ' ' || *c == '.' || *c == '/' || *c == '%' || *c == 127) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "prefix.own", or own alone where there is no prefix. */
+static const char *join(lth_modules *m, const char *prefix, const char *own) {
+    return prefix && *prefix ? lth_arena_printf(&m->arena, "%s.%s", prefix, own) : lth_arena_strdup(&m->arena, own);
+}
+
+static bool name_tree(lth_modules *m, lt_module *module, const char *prefix, int32_t depth) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", module->index);
+    bool nameless = !module->given && !module->parent; /* a sequential that stands at the top */
+    module->name = nameless ? "" : join(m, prefix, module->given ? module->given : number);
+    module->depth = depth;
+    if (!module->name) {
+        return false;
+    }
+    if (!nameless) {
+        module->number = m->n_order++;
+    }
+    for (lt_module *child = module->first; child; child = child->next) {
+        if (!name_tree(m, child, module->name, nameless ? depth : depth + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static lt_status check_placed(lth_modules *m, lth_error *err) {
+    char what[160];
+    for (lt_module *module = m->made; module; module = module->next_made) {
+        if (!module->name) {
+            lth_module_describe(module, what, sizeof what);
+            return lth_fail(err, LT_EINVAL, "%s was made in configure but has no place in the model: name it with lt_child, or make it an "
+                            "item of a sequential", what);
+        }
+    }
+    return LT_OK;
+}
+
+static lt_status name_all(lth_modules *m, lth_error *err) {
+    for (lt_module *root = m->roots; root; root = root->next) {
+        if (!name_tree(m, root, "", 0)) {
+            return lth_fail(err, LT_ENOMEM, "out of memory: names of modules");
+        }
+    }
+    lt_status status = check_placed(m, err);
+    m->order = lth_arena_alloc(&m->arena, (size_t)(m->n_order + 1) * sizeof *m->order);
+    if (!m->order) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: names of modules");
+    }
+    for (lt_module *module = m->made; module && status == LT_OK; module = module->next_made) {
+        if (module->number >= 0) {
+            m->order[module->number] = module;
+        }
+    }
+    return status;
+}
+
+/* ---- lists in state_dict order ---- */
+static bool add_state(lth_modules *m, const char *prefix, const char *own, lt_tensor *value, bool is_buffer, const char **name) {
+    *name = join(m, prefix, own);
+    m->states[m->n_states++] = (lth_state_entry){.name = *name, .value = value, .is_buffer = is_buffer};
+    return *name != NULL;
+}
+
+static bool add_param(lth_modules *m, const char *prefix, lth_param *p) {
+    if (!p) {
+        return true;
+    }
+    m->params[m->n_params++] = p;
+    return add_state(m, prefix, p->name, p->value, false, &p->name);
+}
+
+static bool add_buffer(lth_modules *m, const char *prefix, lth_buffer *b) {
+    if (!b) {
+        return true;
+    }
+    m->buffers[m->n_buffers++] = b;
+    return add_state(m, prefix, b->name, b->value, true, &b->name);
+}
+
+/* The model's own parameters come first, as in PyTorch. */
+static lt_status list_all(lth_modules *m, lth_error *err) {
+    size_t entries = (size_t)(m->n_params + m->n_buffers + 1);
+    m->params = lth_arena_alloc(&m->arena, entries * sizeof *m->params);
+    m->buffers = lth_arena_alloc(&m->arena, entries * sizeof *m->buffers);
+    m->states = lth_arena_alloc(&m->arena, entries * sizeof *m->states);
+    if (!m->params || !m->buffers || !m->states) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: the list of parameters");
+    }
+    m->n_params = m->n_buffers = 0; /* counted so far; listed again, in order */
+    bool good = true;
+    for (lth_param *p = m->free_params; p; p = p->next) {
+        good = good && add_param(m, "", p);
+    }
+    for (int64_t k = 0; k < m->n_order; k++) {
+        lt_module *l = m->order[k];
+        good = good && add_param(m, l->name, l->weight) && add_param(m, l->name, l->bias) && add_buffer(m, l->name, l->mean) &&
+               add_buffer(m, l->name, l->var) && add_buffer(m, l->name, l->batches);
+    }
+    return good ? LT_OK : lth_fail(err, LT_ENOMEM, "out of memory: names of parameters");
+}
+
+/* ---- collisions: sort all names, look at neighbours ---- */
+typedef struct claim { const char *name, *what; } claim;
+
+static int by_name(const void *a, const void *b) { return strcmp(((const claim *)a)->name, ((const claim *)b)->name); }
+
+static lt_status check_names(lth_modules *m, lth_error *err) {
+    int64_t n = 0;
+    claim *claims = lth_alloc((size_t)(m->n_order + m->n_states + 1) * sizeof *claims);
+    if (!claims) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: names of modules");
+    }
+    for (int64_t k = 0; k < m->n_order; k++) {
+        claims[n++] = (claim){m->order[k]->name, m->order[k]->type};
+    }
+    for (int64_t k = 0; k < m->n_states; k++) {
+        claims[n++] = (claim){m->states[k].name, m->states[k].is_buffer ? "a buffer" : "a parameter"};
+    }
+    qsort(claims, (size_t)n, sizeof *claims, by_name);
+    lt_status status = LT_OK;
+    for (int64_t k = 1; k < n && status == LT_OK; k++) {
+        if (!strcmp(claims[k].name, claims[k - 1].name)) {
+            status = lth_fail(err, LT_EINVAL, "two parts of the model have the name '%s' (%s and %s)", claims[k].name, claims[k - 1].what,
+                              claims[k].what);
+        }
+    }
+    lth_free(claims);
+    return status;
+}
+
+/* ---- flat memory and initial values ---- */
+enum { ALIGNED = 16 }; /* floats: 64 bytes */
+
+static float *flat_memory(lth_modules *m, lth_error *err) {
+    lth_engine *e = m->engine;
+    float *memory = e->backend->alloc(e->device, (size_t)m->n_flat * sizeof(float));
+    if (!memory) {
+        lth_fail(err, LT_ENOMEM, "out of memory: %lld parameters", (long long)m->n_flat);
+    }
+    return memory;
+}
+
+static lt_status give_windows(lth_modules *m, lth_error *err) {
+    lth_engine *e = m->engine;
+    for (int64_t k = 0; k < m->n_params; k++) {
+        lth_param *p = m->params[k];
+        lt_tensor *t = p->value;
+        if (t->block) { /* the plugin's own parameter moves in */
+            e->backend->free(e->device, t->block, t->block_bytes);
+            t->block = NULL;
+            t->block_bytes = 0;
+        }
+        t->a.data = m->values + p->offset;
+        t->grad = lth_tensor_lasting(e, LT_F32, t->a.ndim, t->a.shape, m->grads + p->offset, err);
+        if (!t->grad) {
+            return err->code;
+        }
+    }
+    lth_modules_zero_grad(m);
+    return LT_OK;
+}
+
+static void draw_param(lth_modules *m, const lth_param *p, float *out) {
+    if (p->init == LTH_INIT_UNIFORM) {
+        lth_uniform_f32(&m->engine->generator, out, p->n, -p->bound, p->bound);
+        return;
+    }
+    for (int64_t i = 0; i < p->n; i++) {
+        out[i] = (float)p->fill;
+    }
+}
+
+/* Drawn on the host, in order, whatever the device. */
+static lt_status draw_values(lth_modules *m, lth_error *err) {
+    lth_engine *e = m->engine;
+    size_t bytes = (size_t)m->n_flat * sizeof(float);
+    float *drawn = lth_alloc(bytes);
+    if (!drawn) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: initial values of %lld parameters", (long long)m->n_flat);
+    }
+    for (int64_t k = 0; k < m->n_params; k++) {
+        draw_param(m, m->params[k], drawn + m->params[k]->offset);
+    }
+    lt_status status = e->backend->copy(e->device, m->values, drawn, bytes, 1, err);
+    lth_free(drawn);
+    for (int64_t k = 0; k < m->n_order && status == LT_OK; k++) { /* running_var begins at 1, the other buffers at 0 */
+        lth_buffer *var = m->order[k]->var;
+        for (int64_t i = 0; var && i < lth_numel(var->value) && status == LT_OK; i++) {
+            float one = 1;
+            status = e->backend->copy(e->device, (float *)var->value->a.data + i, &one, sizeof one, 1, err);
+        }
+    }
+    return status;
+}
+
+static lt_status lay_out(lth_modules *m, lth_error *err) {
+    for (int64_t k = 0; k < m->n_params; k++) {
+        lth_param *p = m->params[k];
+        p->offset = m->n_flat;
+        m->n_flat += (p->n + ALIGNED - 1) / ALIGNED * ALIGNED;
+    }
+    m->n_flat = m->n_flat ? m->n_flat : ALIGNED; /* a model without parameters is still a model */
+    m->values = flat_memory(m, err);
+    m->grads = m->values ? flat_memory(m, err) : NULL;
+    return m->grads ? LT_OK : err->code;
+}
+
+lt_status lth_modules_seal(lth_modules *m, lth_error *err) {
+    if (m->sealed) {
+        return lth_fail(err, LT_ESTATE, "the model's modules are sealed already");
+    }
+    lt_status status = name_all(m, err);
+    status = status == LT_OK ? list_all(m, err) : status;
+    status = status == LT_OK ? check_names(m, err) : status;
+    status = status == LT_OK ? lay_out(m, err) : status;
+    status = status == LT_OK ? give_windows(m, err) : status;
+    status = status == LT_OK ? draw_values(m, err) : status;
+    for (lt_module *module = m->made; module && status == LT_OK; module = module->next_made) {
+        if (module->kind == LTH_SEQUENTIAL) {
+            status = lth_sequential_plan(module, err);
+        }
+    }
+    m->sealed = status == LT_OK;
+    return status;
+}
+
+void lth_modules_zero_grad(lth_modules *m) {
+    for (int64_t k = 0; k < m->n_params; k++) {
+        lt_tensor *t = m->params[k]->value;
+        t->grad_fresh = t->grad->grad_fresh = 1;
+    }
+}
