@@ -56,7 +56,8 @@ lt_status lth_hook_done(lt_ctx *ctx, lt_status returned) {
         return returned;
     }
     if (returned > 0) {
-        return lth_fail(&ctx->error, LT_EPLUGIN, "returned %d, which is no status; a hook returns LT_OK, LT_SKIP or a negative code", (int)returned);
+        return lth_fail(&ctx->error, LT_EPLUGIN, "returned %d, which is no status; a hook returns LT_OK, LT_SKIP or a negative code",
+                        (int)returned);
     }
     return lth_fail(&ctx->error, returned, "returned %s (%s) without a reason; give one with lt_fail(ctx, code, \"...\")",
                     lth_status_name(returned), lth_status_text(returned));
@@ -152,7 +153,8 @@ static void base_free(lt_ctx *ctx, void *memory) {
 enum { KEY_SIZE = 512 };
 
 /* prefix/key into path; false with the failure in ctx. */
-static bool state_path(lt_ctx *ctx, const char *op, void *caller, const void *handle, const char *prefix, const char *key, char path[KEY_SIZE]) {
+static bool state_path(lt_ctx *ctx, const char *op, void *caller, const void *handle, const char *prefix, const char *key,
+                       char path[KEY_SIZE]) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     if (!handle || !key) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s is NULL, and no earlier call failed", handle ? "key" : "the state to use");
@@ -165,8 +167,8 @@ static bool state_path(lt_ctx *ctx, const char *op, void *caller, const void *ha
     bool has_prefix = prefix && *prefix;
     int length = snprintf(path, KEY_SIZE, "%s%s%s", has_prefix ? prefix : "", has_prefix ? "/" : "", key);
     if (length >= KEY_SIZE) {
-        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the key \"%.64s...\" is too long: with what goes before it %d characters, of %d", key, length,
-                    KEY_SIZE - 1);
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the key \"%.64s...\" is too long: with what goes before it %d characters, of %d",
+                    key, length, KEY_SIZE - 1);
         return false;
     }
     return true;
@@ -211,7 +213,8 @@ static void base_put_bytes(lt_ctx *ctx, lt_state_writer *out, const char *key, c
 }
 
 /* The item of key if it has the dtype and ndim; NULL when absent (no failure) or of another type (LT_EFORMAT). */
-static const lth_item *state_get(lt_ctx *ctx, const char *op, void *caller, const lt_state_reader *in, const char *key, lt_dtype dtype, int32_t ndim) {
+static const lth_item *state_get(lt_ctx *ctx, const char *op, void *caller, const lt_state_reader *in, const char *key, lt_dtype dtype,
+                                 int32_t ndim) {
     char path[KEY_SIZE];
     if (!state_path(ctx, op, caller, in, in ? in->prefix : NULL, key, path)) {
         return NULL;
@@ -219,8 +222,9 @@ static const lth_item *state_get(lt_ctx *ctx, const char *op, void *caller, cons
     const lth_item *item = lth_snapshot_get(in->snapshot, path);
     if (item && (item->dtype != dtype || item->ndim != ndim)) {
         const char *found = item->dtype ? lth_dtype_name(item->dtype) : "text", *wanted = dtype ? lth_dtype_name(dtype) : "text";
-        lth_fail_op(&ctx->error, LT_EFORMAT, op, caller, "\"%s\" was saved as %s with %d dimensions, not as %s with %d; raise state_version when a type changes",
-                    key, found, (int)item->ndim, wanted, (int)ndim);
+        lth_fail_op(&ctx->error, LT_EFORMAT, op, caller,
+                    "\"%s\" was saved as %s with %d dimensions, not as %s with %d; raise state_version when a type changes", key, found,
+                    (int)item->ndim, wanted, (int)ndim);
         return NULL;
     }
     return item;

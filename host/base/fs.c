@@ -233,7 +233,8 @@ lt_status lth_read_file(const char *path, size_t max_bytes, char **data, size_t 
     } else if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > max_bytes) {
         status = lth_fail(err, LT_EFORMAT, "%s is larger than the %zu bytes such a file may have", path, max_bytes);
     } else {
-        status = read_all(fd, path, max_bytes < SIZE_MAX / 4 ? max_bytes : SIZE_MAX / 4, S_ISREG(info.st_mode) ? (size_t)info.st_size : 4096, &all, err);
+        status = read_all(fd, path, max_bytes < SIZE_MAX / 4 ? max_bytes : SIZE_MAX / 4,
+                          S_ISREG(info.st_mode) ? (size_t)info.st_size : 4096, &all, err);
     }
     close(fd);
     if (status != LT_OK) {

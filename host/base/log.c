@@ -56,7 +56,9 @@ static bool write_long(int head_size, const char *format, va_list args) {
     lth_buf all = {0};
     lth_buf_add_bytes(&all, line, (size_t)head_size);
     lth_buf_vprintf(&all, format, args);
-    lth_buf_add(&all, "\n");
+    if (all.size == 0 || all.data[all.size - 1] != '\n') {
+        lth_buf_add(&all, "\n");
+    }
     lth_buf_add(&all, status);
     bool whole = !all.failed;
     if (whole) {

@@ -22,7 +22,8 @@ enum { SHOWN = 80 }; /* of a value in a message */
 
 /* ---- messages ---- */
 
-static void add(binder *b, lt_status code, const lth_node *at, int line, const char *hint, const char *format, ...) __attribute__((format(printf, 6, 7)));
+static void add(binder *b, lt_status code, const lth_node *at, int line, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 static void add(binder *b, lt_status code, const lth_node *at, int line, const char *hint, const char *format, ...) {
     lth_error text = {0};
     va_list args;
@@ -48,15 +49,16 @@ static bool refuse(const target *t, const char *hint, const char *format, ...) {
     if (t->is_default) {
         hint = "a mistake in the plugin, not in the configuration";
     }
-    add(t->b, t->is_default ? LT_EPLUGIN : LT_ECONFIG, t->node, t->node->line, hint, "%s%s%s of %s %s", t->is_default ? "the default of " : "",
-        t->param->key, item, t->b->what, text.text);
+    add(t->b, t->is_default ? LT_EPLUGIN : LT_ECONFIG, t->node, t->node->line, hint, "%s%s%s of %s %s",
+        t->is_default ? "the default of " : "", t->param->key, item, t->b->what, text.text);
     return false;
 }
 
 static bool refuse_type(const target *t, const char *wanted) {
     char shown[SHOWN];
     bool quoted = t->node->kind == LTH_NODE_SCALAR && t->node->quoted;
-    return refuse(t, quoted ? "a value in quotes is a text" : NULL, "must be %s, not %s", wanted, lth_node_describe(t->node, shown, sizeof shown));
+    return refuse(t, quoted ? "a value in quotes is a text" : NULL, "must be %s, not %s", wanted,
+                  lth_node_describe(t->node, shown, sizeof shown));
 }
 
 /* ---- scalars ---- */
@@ -68,7 +70,8 @@ static bool in_range(const target *t, long double value) {
         return true;
     }
     if (!lth_range_parse(t->param->range, &range)) {
-        return refuse(t, "a mistake in the plugin: ranges look like \"1..\", \"0..1\", \">0\" or \">0..1\"", "has the malformed range \"%s\"", t->param->range);
+        return refuse(t, "a mistake in the plugin: ranges look like \"1..\", \"0..1\", \">0\" or \">0..1\"",
+                      "has the malformed range \"%s\"", t->param->range);
     }
     if (lth_range_holds(&range, value)) {
         return true;
@@ -246,7 +249,8 @@ static bool read_default(binder *b, const lt_param *param, lth_value *out) {
         return true;
     }
     if (!node) {
-        add(b, LT_EPLUGIN, NULL, 0, "a mistake in the plugin", "the default of %s of %s cannot be read: \"%s\"", param->key, b->what, param->initial);
+        add(b, LT_EPLUGIN, NULL, 0, "a mistake in the plugin", "the default of %s of %s cannot be read: \"%s\"", param->key, b->what,
+            param->initial);
         return false;
     }
     target t = {.b = b, .param = param, .node = node, .item = -1, .is_default = true};
@@ -264,7 +268,8 @@ static bool check_field(binder *b, const lt_params *schema, const lt_param *para
                             ? "has no schema for its records"
                             : NULL;
     if (wrong) {
-        add(b, LT_EPLUGIN, NULL, 0, "a mistake in the plugin", "parameter %s of %s %s", param->key ? param->key : "(unnamed)", b->what, wrong);
+        add(b, LT_EPLUGIN, NULL, 0, "a mistake in the plugin", "parameter %s of %s %s", param->key ? param->key : "(unnamed)", b->what,
+            wrong);
     }
     return !wrong;
 }
@@ -293,7 +298,8 @@ const lt_param *lth_schema_find(const lt_params *schema, const char *key) {
 static const lth_node *given(binder *b, const lt_param *param, const lth_node *map) {
     const lth_node *by_key = lth_node_get(map, param->key), *by_alias = param->alias ? lth_node_get(map, param->alias) : NULL;
     if (by_key && by_alias) {
-        add(b, LT_ECONFIG, by_alias, by_alias->key_line, NULL, "%s and %s of %s are the same parameter; give only %s", param->key, param->alias, b->what, param->key);
+        add(b, LT_ECONFIG, by_alias, by_alias->key_line, NULL, "%s and %s of %s are the same parameter; give only %s", param->key,
+            param->alias, b->what, param->key);
     }
     return by_key ? by_key : by_alias;
 }
@@ -325,7 +331,8 @@ static const char *nearest_key(binder *b, const lt_params *schema, const char *k
         if (param->state || !param->key || (live_only && !param->live)) {
             continue;
         }
-        int added = snprintf(list + (used < list_size ? used : list_size), used < list_size ? list_size - used : 0, "%s%s", count ? ", " : "", param->key);
+        int added = snprintf(list + (used < list_size ? used : list_size), used < list_size ? list_size - used : 0, "%s%s",
+                             count ? ", " : "", param->key);
         used += added > 0 ? (size_t)added : 0;
         names[count++] = param->key;
         if (param->alias) {
@@ -414,7 +421,8 @@ size_t lth_schema_check(const lt_params *schema, const char *what, lth_diags *di
             add(&b, LT_EPLUGIN, NULL, 0, "a mistake in the plugin", "two parameters of %s are named %s", what, param->key);
         }
         if (param->range && !lth_range_parse(param->range, &range)) {
-            add(&b, LT_EPLUGIN, NULL, 0, "ranges look like \"1..\", \"0..1\", \">0\" or \">0..1\"", "%s of %s has the malformed range \"%s\"", param->key, what, param->range);
+            add(&b, LT_EPLUGIN, NULL, 0, "ranges look like \"1..\", \"0..1\", \">0\" or \">0..1\"",
+                "%s of %s has the malformed range \"%s\"", param->key, what, param->range);
         } else if (param->initial) {
             read_default(&b, param, &value);
         }
@@ -437,10 +445,12 @@ static lt_status refuse_live(binder *b, const lt_params *schema, const lt_param 
     if (near) {
         return lth_fail(err, LT_EABSENT, "unknown parameter \"%s\" of %s; did you mean \"%s\"?", key, b->what, near);
     }
-    return lth_fail(err, LT_EABSENT, "unknown parameter \"%s\" of %s; what can be changed in a run: %s", key, b->what, list[0] ? list : "nothing");
+    return lth_fail(err, LT_EABSENT, "unknown parameter \"%s\" of %s; what can be changed in a run: %s", key, b->what,
+                    list[0] ? list : "nothing");
 }
 
-lt_status lth_schema_set(const lt_params *schema, const char *what, void *self, const char *key, const lth_node *value, lth_arena *arena, lth_error *err) {
+lt_status lth_schema_set(const lt_params *schema, const char *what, void *self, const char *key, const lth_node *value, lth_arena *arena,
+                         lth_error *err) {
     lth_diags diags = {0};
     binder b = {.what = what, .arena = arena, .diags = &diags};
     const lt_param *param = lth_schema_find(schema, key);

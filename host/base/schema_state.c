@@ -12,7 +12,9 @@ enum { PATH_SIZE = 768 };
 static lt_status state_path(const char *prefix, const lt_param *param, char path[PATH_SIZE], lth_error *err) {
     bool has_prefix = prefix && *prefix;
     int length = snprintf(path, PATH_SIZE, "%s%s%s", has_prefix ? prefix : "", has_prefix ? "/" : "", param->key);
-    return length < PATH_SIZE ? LT_OK : lth_fail(err, LT_EINVAL, "the name of the saved field %s is too long (%d characters, %d are possible)", param->key, length, PATH_SIZE - 1);
+    return length < PATH_SIZE ? LT_OK
+                              : lth_fail(err, LT_EINVAL, "the name of the saved field %s is too long (%d characters, %d are possible)",
+                                         param->key, length, PATH_SIZE - 1);
 }
 
 /* ---- save ---- */
@@ -43,13 +45,16 @@ static lt_status save_field(const lt_param *param, const void *self, lth_snapsho
     case LT_PARAM_FLOAT: return lth_snapshot_add(out, path, LT_F64, 0, NULL, &v.number, err);
     case LT_PARAM_BOOL: return lth_snapshot_add(out, path, LT_BOOL, 0, NULL, &v.truth, err);
     case LT_PARAM_CHOICE: return lth_snapshot_add(out, path, LT_I32, 0, NULL, &v.choice, err);
-    case LT_PARAM_TEXT: return v.text ? lth_snapshot_add_text(out, path, v.text, err) : lth_snapshot_add(out, path, LT_U8, 1, &none, NULL, err);
+    case LT_PARAM_TEXT:
+        return v.text ? lth_snapshot_add_text(out, path, v.text, err) : lth_snapshot_add(out, path, LT_U8, 1, &none, NULL, err);
     case LT_PARAM_OPT_INT: return lth_snapshot_add(out, path, LT_I64, 1, v.opt_int.given ? &one : &none, &v.opt_int.value, err);
     case LT_PARAM_OPT_FLOAT: return lth_snapshot_add(out, path, LT_F64, 1, v.opt_float.given ? &one : &none, &v.opt_float.value, err);
     case LT_PARAM_INTS: return lth_snapshot_add(out, path, LT_I64, 1, &count, v.ints.items, err);
     case LT_PARAM_FLOATS: return lth_snapshot_add(out, path, LT_F64, 1, &count, v.floats.items, err);
     case LT_PARAM_TEXTS: return save_texts(&v.texts, out, path, err);
-    default: return lth_fail(err, LT_EUNSUPPORTED, "the saved field %s is a %s, which cannot be saved; write a save hook for it", param->key, lth_schema_type_name(param));
+    default:
+        return lth_fail(err, LT_EUNSUPPORTED, "the saved field %s is a %s, which cannot be saved; write a save hook for it", param->key,
+                        lth_schema_type_name(param));
     }
 }
 
@@ -135,9 +140,11 @@ static lt_status load_field(const lt_param *param, void *self, const lth_item *i
     bool memory = true;
     memset(&value, 0, sizeof value);
     if (param->type == LT_PARAM_RECORDS || !load_value(param, item, &value, arena, &memory)) {
-        return lth_fail(err, LT_EFORMAT, "\"%s\" in the checkpoint is %s with %d dimensions, which does not fit the saved field %s (%s); "
-                        "was the checkpoint written by another version of the plugin?", item->path, item->dtype ? lth_dtype_name(item->dtype) : "text",
-                        (int)item->ndim, param->key, lth_schema_type_name(param));
+        return lth_fail(err, LT_EFORMAT,
+                        "\"%s\" in the checkpoint is %s with %d dimensions, which does not fit the saved field %s (%s); "
+                        "was the checkpoint written by another version of the plugin?",
+                        item->path, item->dtype ? lth_dtype_name(item->dtype) : "text", (int)item->ndim, param->key,
+                        lth_schema_type_name(param));
     }
     if (!memory) {
         return lth_fail(err, LT_ENOMEM, "out of memory loading \"%s\"", item->path);
@@ -146,7 +153,8 @@ static lt_status load_field(const lt_param *param, void *self, const lth_item *i
     return LT_OK;
 }
 
-lt_status lth_schema_load(const lt_params *schema, void *self, const lth_snapshot *in, const char *prefix, lth_arena *arena, lth_error *err) {
+lt_status lth_schema_load(const lt_params *schema, void *self, const lth_snapshot *in, const char *prefix, lth_arena *arena,
+                          lth_error *err) {
     lt_status status = LT_OK;
     for (uint32_t i = 0; i < schema->count && status == LT_OK; i++) {
         const lt_param *param = lth_schema_param(schema, i);

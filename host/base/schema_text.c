@@ -152,7 +152,8 @@ static size_t widest_left(const lt_params *schema, const char *prefix, lth_buf *
 static void right_side(const lt_param *param, lth_buf *out) {
     lth_buf_add(out, param->doc ? param->doc : "");
     if (param->range || param->unit) {
-        lth_buf_printf(out, " [%s%s%s]", param->range ? param->range : "", param->range && param->unit ? " " : "", param->unit ? param->unit : "");
+        lth_buf_printf(out, " [%s%s%s]", param->range ? param->range : "", param->range && param->unit ? " " : "",
+                       param->unit ? param->unit : "");
     }
     if (param->alias) {
         lth_buf_printf(out, " (also: %s)", param->alias);

@@ -108,7 +108,8 @@ static lt_status check_path(const lth_snapshot *s, const char *path, size_t *par
     for (const char *part = path;; part++) {
         size_t length = strcspn(part, "/");
         if (length == 0 || (part[0] == '.' && (length == 1 || (length == 2 && part[1] == '.')))) {
-            return lth_fail(err, LT_EINVAL, "snapshot path \"%s\" has a part that is empty, \".\" or \"..\"; escape names with lth_snapshot_escape", path);
+            return lth_fail(err, LT_EINVAL,
+                            "snapshot path \"%s\" has a part that is empty, \".\" or \"..\"; escape names with lth_snapshot_escape", path);
         }
         part += length;
         ++*parts;
@@ -117,7 +118,8 @@ static lt_status check_path(const lth_snapshot *s, const char *path, size_t *par
             return lth_fail(err, LT_EINVAL, "snapshot path \"%s\" is %s already", path, found->item ? "there" : "a group");
         }
         if (found && found->item) {
-            return lth_fail(err, LT_EINVAL, "snapshot path \"%s\" lies below \"%s\", which is an item and no group", path, found->item->path);
+            return lth_fail(err, LT_EINVAL, "snapshot path \"%s\" lies below \"%s\", which is an item and no group", path,
+                            found->item->path);
         }
         if (!*part) {
             return LT_OK;
@@ -131,12 +133,14 @@ static lt_status check_shape(const char *path, lt_dtype dtype, int32_t ndim, con
         return lth_fail(err, LT_EDTYPE, "snapshot item \"%s\" has the unknown dtype %d", path, (int)dtype);
     }
     if (ndim < 0 || ndim > LT_MAX_DIMS || (!dtype && ndim != 1) || (ndim && !shape)) {
-        return lth_fail(err, LT_EINVAL, "snapshot item \"%s\" has %d dimensions; 0 to %d are possible, a text has 1", path, (int)ndim, LT_MAX_DIMS);
+        return lth_fail(err, LT_EINVAL, "snapshot item \"%s\" has %d dimensions; 0 to %d are possible, a text has 1", path, (int)ndim,
+                        LT_MAX_DIMS);
     }
     bool empty = false, too_large = false;
     for (int32_t i = 0; i < ndim; i++) {
         if (shape[i] < 0) {
-            return lth_fail(err, LT_EINVAL, "snapshot item \"%s\" has the negative size %lld in dimension %d", path, (long long)shape[i], (int)i);
+            return lth_fail(err, LT_EINVAL, "snapshot item \"%s\" has the negative size %lld in dimension %d", path, (long long)shape[i],
+                            (int)i);
         }
         empty |= shape[i] == 0;
         too_large |= !empty && __builtin_mul_overflow(bytes, (size_t)shape[i], &bytes);
@@ -190,7 +194,8 @@ void *lth_snapshot_reserve(lth_snapshot *s, const char *path, lt_dtype dtype, in
     return (void *)e->item.data;
 }
 
-lt_status lth_snapshot_add(lth_snapshot *s, const char *path, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data, lth_error *err) {
+lt_status lth_snapshot_add(lth_snapshot *s, const char *path, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data,
+                           lth_error *err) {
     lth_error own = {0};
     void *memory = lth_snapshot_reserve(s, path, dtype, ndim, shape, &own);
     if (!memory) {

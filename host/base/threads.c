@@ -26,8 +26,8 @@ lt_status lth_thread_start(pthread_t *thread, const char *name, void *(*body)(vo
     int number = pthread_create(thread, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (number == EAGAIN) {
-        return lth_fail(err, LT_ENOMEM, "cannot start the thread %s: %s; raise the limit on processes (ulimit -u) or use fewer workers", name,
-                        strerror(number));
+        return lth_fail(err, LT_ENOMEM, "cannot start the thread %s: %s; raise the limit on processes (ulimit -u) or use fewer workers",
+                        name, strerror(number));
     }
     if (number) {
         return lth_fail(err, LT_EIO, "cannot start the thread %s: %s", name, strerror(number));

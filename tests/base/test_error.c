@@ -108,8 +108,13 @@ static void without_memory_the_count_is_not_zero(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_first_failure_stays), TEST(zero_is_no_failure_code), TEST(a_long_text_is_cut_between_characters), TEST(every_code_has_a_name),
-        TEST(diagnostics_print_with_their_places), TEST(hundreds_of_diagnostics), TEST(without_memory_the_count_is_not_zero),
+        TEST(the_first_failure_stays),
+        TEST(zero_is_no_failure_code),
+        TEST(a_long_text_is_cut_between_characters),
+        TEST(every_code_has_a_name),
+        TEST(diagnostics_print_with_their_places),
+        TEST(hundreds_of_diagnostics),
+        TEST(without_memory_the_count_is_not_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,8 +212,16 @@ static void the_executables_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(path_arithmetic), TEST(absolute_paths), TEST(folders), TEST(write_and_read_back), TEST(a_rewrite_keeps_the_mode), TEST(failures_name_the_path),
-        TEST(a_failed_write_leaves_the_old_file), TEST(reads_what_has_no_size), TEST(every_allocation_may_fail), TEST(the_executables_folder),
+        TEST(path_arithmetic),
+        TEST(absolute_paths),
+        TEST(folders),
+        TEST(write_and_read_back),
+        TEST(a_rewrite_keeps_the_mode),
+        TEST(failures_name_the_path),
+        TEST(a_failed_write_leaves_the_old_file),
+        TEST(reads_what_has_no_size),
+        TEST(every_allocation_may_fail),
+        TEST(the_executables_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -210,8 +210,9 @@ static void load_survives_every_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(blocks_are_counted_zeroed_and_aligned), TEST(realloc_keeps_and_zeroes), TEST(texts), TEST(a_budget_fails_the_calls_after_it),
-        TEST(counts_hold_with_several_threads), TEST(bind_survives_every_failure), TEST(snapshot_survives_every_failure), TEST(load_survives_every_failure),
+        TEST(blocks_are_counted_zeroed_and_aligned), TEST(realloc_keeps_and_zeroes),         TEST(texts),
+        TEST(a_budget_fails_the_calls_after_it),     TEST(counts_hold_with_several_threads), TEST(bind_survives_every_failure),
+        TEST(snapshot_survives_every_failure),       TEST(load_survives_every_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@ static lth_node *text(lth_arena *arena, const char *value) { return lth_node_tex
 
 /* {trainer: {max_epochs: 3, callbacks: [{class_path: A}, {class_path: B}]}, a.b: 1} */
 static lth_node *sample(lth_arena *arena) {
-    lth_node *root = lth_node_new(arena, LTH_NODE_MAP), *trainer = lth_node_new(arena, LTH_NODE_MAP), *list = lth_node_new(arena, LTH_NODE_LIST);
+    lth_node *root = lth_node_new(arena, LTH_NODE_MAP), *trainer = lth_node_new(arena, LTH_NODE_MAP),
+             *list = lth_node_new(arena, LTH_NODE_LIST);
     for (const char *name = "AB"; *name; name++) {
         lth_node *item = lth_node_new(arena, LTH_NODE_MAP);
         lth_node_set(arena, item, "class_path", text(arena, (char[]){*name, 0}));
@@ -50,8 +51,18 @@ static void dotted_paths(void **state) {
     assert_string_equal(lth_node_at(root, "trainer.callbacks.1.class_path")->text, "B");
     assert_string_equal(lth_node_at(root, "a.b")->text, "1");
     assert_ptr_equal(lth_node_at(root, ""), root);
-    static const char *const absent[] = {"trainer.", ".trainer", "trainer..max_epochs", "trainer.max", "trainer.max_epochs.x", "trainer.callbacks.2",
-                                         "trainer.callbacks.x", "trainer.callbacks.-1", "trainer.callbacks.99999999999999999999", "a", "b", "trainer.callbacks.1x"};
+    static const char *const absent[] = {"trainer.",
+                                         ".trainer",
+                                         "trainer..max_epochs",
+                                         "trainer.max",
+                                         "trainer.max_epochs.x",
+                                         "trainer.callbacks.2",
+                                         "trainer.callbacks.x",
+                                         "trainer.callbacks.-1",
+                                         "trainer.callbacks.99999999999999999999",
+                                         "a",
+                                         "b",
+                                         "trainer.callbacks.1x"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         if (lth_node_at(root, absent[i])) {
             fail_msg("\"%s\" found something", absent[i]);
@@ -120,7 +131,8 @@ static void equal_trees(void **state) {
     item->next = NULL;
     list->first->next = item;
     assert_false(lth_node_equal(a, b));
-    lth_node *null = lth_node_new(&arena, LTH_NODE_NULL), *map = lth_node_new(&arena, LTH_NODE_MAP), *empty = lth_node_new(&arena, LTH_NODE_LIST);
+    lth_node *null = lth_node_new(&arena, LTH_NODE_NULL), *map = lth_node_new(&arena, LTH_NODE_MAP),
+             *empty = lth_node_new(&arena, LTH_NODE_LIST);
     assert_true(lth_node_equal(NULL, null));
     assert_false(lth_node_equal(null, map));
     assert_false(lth_node_equal(map, empty));
@@ -167,7 +179,8 @@ static void descriptions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(get_set_and_count), TEST(dotted_paths), TEST(copies_stand_alone), TEST(equal_values), TEST(equal_trees), TEST(deep_nesting), TEST(descriptions),
+        TEST(get_set_and_count), TEST(dotted_paths), TEST(copies_stand_alone), TEST(equal_values),
+        TEST(equal_trees),       TEST(deep_nesting), TEST(descriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,8 +66,30 @@ static void integers(void **state) {
         {"9223372036854775807", INT64_MAX}, {"-9223372036854775808", INT64_MIN}, {"9007199254740993e0", 9007199254740993},
         {"0e99999", 0}, {"1000000000000000000", 1000000000000000000}, {"1e18", 1000000000000000000},
     };
-    static const char *const bad[] = {"", " 1", "1 ", "1.0", "1.", ".5", "1e", "1e+", "1.5e0", "1e-1", "--1", "0x10", "1__0", "_1", "1_", "nan", "inf",
-                                      "9223372036854775808", "-9223372036854775809", "1e19", "99999999999999999999", "1e99999999999999999999", "12a", "e3"};
+    static const char *const bad[] = {"",
+                                      " 1",
+                                      "1 ",
+                                      "1.0",
+                                      "1.",
+                                      ".5",
+                                      "1e",
+                                      "1e+",
+                                      "1.5e0",
+                                      "1e-1",
+                                      "--1",
+                                      "0x10",
+                                      "1__0",
+                                      "_1",
+                                      "1_",
+                                      "nan",
+                                      "inf",
+                                      "9223372036854775808",
+                                      "-9223372036854775809",
+                                      "1e19",
+                                      "99999999999999999999",
+                                      "1e99999999999999999999",
+                                      "12a",
+                                      "e3"};
     int64_t value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         value = -12345;
@@ -84,11 +106,26 @@ static void integers(void **state) {
 
 static void floats(void **state) {
     (void)state;
-    static const struct { const char *text; double value; } good[] = {
-        {"0", 0}, {"1", 1}, {".5", 0.5}, {"-.5", -0.5}, {"5.", 5}, {"1e-3", 1e-3}, {"1_000.25", 1000.25}, {"1e-400", 0}, {"5e-324", 5e-324},
-        {"1.7976931348623157e308", DBL_MAX}, {"inf", INFINITY}, {"-INF", -INFINITY}, {".inf", INFINITY}, {"-.Inf", -INFINITY}, {"infinity", INFINITY},
+    static const struct { const char *text; double value;
+    } good[] = {
+        {"0", 0},
+        {"1", 1},
+        {".5", 0.5},
+        {"-.5", -0.5},
+        {"5.", 5},
+        {"1e-3", 1e-3},
+        {"1_000.25", 1000.25},
+        {"1e-400", 0},
+        {"5e-324", 5e-324},
+        {"1.7976931348623157e308", DBL_MAX},
+        {"inf", INFINITY},
+        {"-INF", -INFINITY},
+        {".inf", INFINITY},
+        {"-.Inf", -INFINITY},
+        {"infinity", INFINITY},
     };
-    static const char *const bad[] = {"", ".", "e1", "1e999", "0x1p3", "nan(1)", "1,5", " 1", "1 ", "1f", ".infinity", "..inf", "1._5", "+-1", "-"};
+    static const char *const bad[] = {"",   ".",  "e1",        "1e999", "0x1p3", "nan(1)", "1,5", " 1",
+                                      "1 ", "1f", ".infinity", "..inf", "1._5",  "+-1",    "-"};
     double value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         value = 12345;
