@@ -13,6 +13,7 @@ max_steps 1, end included; the peers' clock stops at the end of the first step.
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -22,7 +23,7 @@ import peers  # noqa: E402
 
 CONFIGS = {
     "LinearClassifier": "configs/mnist_linear.yaml", "LitAutoEncoder": "configs/mnist_autoencoder.yaml", "LeNet": "configs/mnist_lenet.yaml",
-    "Linear32": "bench/host_cost.yaml",
+    "Linear32": None,  # made by Lthost.host_cost
 }
 STEPS = {"LinearClassifier": 20000, "LitAutoEncoder": 20000, "LeNet": 3000, "Linear32": 500000}
 MARKS = ("<!-- bench/run.py: begin -->", "<!-- bench/run.py: end -->")
@@ -33,10 +34,21 @@ class Lthost:
     """lthost as one more peer: same fields in its results as peers.measure."""
 
     def __init__(self, binary, idx):
-        self.binary, self.idx = os.path.abspath(binary), idx
+        self.binary, self.idx, self.made = os.path.abspath(binary), idx, None
+
+    def host_cost(self):
+        """A config for bench/host_cost.c, built as a plugin author would."""
+        if not self.made:
+            plugin, source = os.path.join(self.idx, "host_cost.so"), os.path.join(common.HERE, "host_cost.c")
+            subprocess.run(["cc", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-I", os.path.join(common.ROOT, "sdk", "include"),
+                            source, "-o", plugin], check=True)
+            self.made = os.path.join(self.idx, "host_cost.yaml")
+            with open(self.made, "w", encoding="utf-8") as out:
+                out.write(f"model:\n  class_path: {plugin}:HostCost\ndata:\n  class_path: {plugin}:HostCostRows\n")
+        return self.made
 
     def fit(self, work, threads, cpus, steps):
-        config = os.path.join(common.ROOT, CONFIGS[work])
+        config = os.path.join(common.ROOT, CONFIGS[work]) if CONFIGS[work] else self.host_cost()
         with tempfile.TemporaryDirectory() as folder:
             command = [self.binary, "fit", "-c", config, f"--trainer.max_steps={steps}", f"--trainer.num_threads={threads}",
                        f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0"]
@@ -87,7 +99,7 @@ def measure_all(args, idx, cpus):
         for case, names in plan(args, idx):
             row = table.setdefault((case["kind"], case["work"], case["threads"]), {})
             runs = [lambda name=name: peers.measure({**case, "peer": name}, cpus) for name in names]
-            if lthost and os.path.exists(os.path.join(common.ROOT, CONFIGS[case["work"]])):
+            if lthost:
                 runs.insert(turn % (len(runs) + 1), lambda: lthost.measure(case, cpus))  # not always first, not always last
             for run in runs:
                 result = run()
