@@ -250,7 +250,7 @@ static void test_starts_over_where_resuming_is_impossible(void **state) {
 
 static void test_wrong_content_is_refused(void **state) {
     fixture *f = *state;
-    assert_int_equal(fetch(f, right_hash, f->urls[1], NULL), LT_EABSENT);
+    assert_int_equal(fetch(f, right_hash, f->urls[1], NULL), LT_EIO);
     assert_non_null(strstr(f->ctx.error.text, "wrong content: SHA-256"));
     assert_non_null(strstr(f->ctx.error.text, right_hash));
     assert_false(lth_path_exists(f->path));
@@ -268,14 +268,14 @@ static void test_damaged_file_is_replaced(void **state) {
 
 static void test_every_mirrors_failure_is_named(void **state) {
     fixture *f = *state;
-    assert_int_equal(fetch(f, right_hash, f->urls[2], f->urls[3]), LT_EABSENT);
+    assert_int_equal(fetch(f, right_hash, f->urls[2], f->urls[3]), LT_EIO);
     assert_non_null(strstr(f->ctx.error.text, f->path));
     assert_non_null(strstr(f->ctx.error.text, f->urls[2]));
     assert_non_null(strstr(f->ctx.error.text, "404"));
     assert_non_null(strstr(f->ctx.error.text, f->urls[3]));
     assert_false(lth_path_exists(f->part));
     lth_error_clear(&f->ctx.error);
-    assert_int_equal(fetch(f, right_hash, NULL, NULL), LT_EABSENT);
+    assert_int_equal(fetch(f, right_hash, NULL, NULL), LT_EIO);
     assert_non_null(strstr(f->ctx.error.text, "no url is known"));
 }
 
@@ -298,7 +298,7 @@ static void test_bad_arguments(void **state) {
     assert_int_equal(lth_data_table.fetch(&f->ctx, f->path, NULL, urls, 1), LT_EINVAL);
     lth_error_clear(&f->ctx.error);
     assert_true(lth_data_table.fetch(&f->ctx, "/proc/no/such/place", NULL, NULL, 0) < 0);
-    assert_non_null(strstr(f->ctx.error.text, "/proc/no/such"));
+    assert_non_null(strstr(f->ctx.error.text, "/proc/no"));
 }
 
 int main(void) {

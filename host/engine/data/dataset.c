@@ -27,18 +27,18 @@ static lt_dataset *add_dataset(lt_ctx *ctx, char *name, const char *op, void *ca
 }
 
 lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_dataset_new", NULL);
-    if (!in_stage(ctx, "lt_dataset_new")) { return NULL; }
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_dataset", NULL);
+    if (!in_stage(ctx, "lt_data_dataset")) { return NULL; }
     if (!desc || desc->struct_size < sizeof *desc || !desc->get_batch) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_dataset_new", LTH_CALLER, "the description needs struct_size and get_batch");
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_dataset", LTH_CALLER, "the description needs struct_size and get_batch");
         return NULL;
     }
     const char *name = desc->name && *desc->name ? desc->name : "dataset";
     if (desc->length < 0) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_dataset_new", LTH_CALLER, "dataset '%s': length is %lld", name, (long long)desc->length);
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_dataset", LTH_CALLER, "dataset '%s': length is %lld", name, (long long)desc->length);
         return NULL;
     }
-    lt_dataset *dataset = add_dataset(ctx, lth_strdup(name), "lt_dataset_new", LTH_CALLER);
+    lt_dataset *dataset = add_dataset(ctx, lth_strdup(name), "lt_data_dataset", LTH_CALLER);
     if (!dataset) { return NULL; }
     dataset->length = desc->length;
     dataset->get_batch = desc->get_batch;
@@ -73,18 +73,18 @@ static char *part_name(const char *name, const char *format, long long a, long l
 }
 
 lt_dataset *lth_dataset_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_subset", NULL);
-    if (!in_stage(ctx, "lt_subset")) { return NULL; }
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_subset", NULL);
+    if (!in_stage(ctx, "lt_data_subset")) { return NULL; }
     if (!all) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_subset", LTH_CALLER, "the dataset is NULL, and no earlier call failed");
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_subset", LTH_CALLER, "the dataset is NULL, and no earlier call failed");
         return NULL;
     }
     if (start < 0 || end < start || end > all->length) {
-        lth_fail_op(&ctx->error, LT_EINDEX, "lt_subset", LTH_CALLER, "samples %lld to %lld of dataset '%s', which has %lld", (long long)start,
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_data_subset", LTH_CALLER, "samples %lld to %lld of dataset '%s', which has %lld", (long long)start,
                     (long long)end, all->name, (long long)all->length);
         return NULL;
     }
-    return window(ctx, all, part_name(all->name, "[%lld:%lld]", start, end), start, end, "lt_subset", LTH_CALLER);
+    return window(ctx, all, part_name(all->name, "[%lld:%lld]", start, end), start, end, "lt_data_subset", LTH_CALLER);
 }
 
 /* torch.utils.data.random_split with torch.Generator().manual_seed(seed): slices of one permutation. */
@@ -100,7 +100,7 @@ static int64_t *draw_split(const lt_dataset *all, int64_t seed) {
 
 static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *lengths, int32_t count, lt_dataset **out, void *caller) {
     if (!all || !lengths || !out || count < 1) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_random_split", caller, "needs a dataset, lengths and a place for the parts");
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_random_split", caller, "needs a dataset, lengths and a place for the parts");
     }
     int64_t sum = 0;
     for (int32_t i = 0; i < count; i++) {
@@ -110,7 +110,7 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
     if (sum != all->length) {
         lth_buf text = {0};
         for (int32_t i = 0; i < count; i++) { lth_buf_printf(&text, "%s%lld", i ? " + " : "", (long long)lengths[i]); }
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_random_split", caller, "the lengths %s do not add up to the %lld samples of dataset '%s'",
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_random_split", caller, "the lengths %s do not add up to the %lld samples of dataset '%s'",
                     lth_buf_text(&text), (long long)all->length, all->name);
         lth_buf_release(&text);
     }
@@ -118,15 +118,15 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
 }
 
 lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_random_split", ctx->error.code);
-    if (!in_stage(ctx, "lt_random_split") || check_split(ctx, all, lengths, count, out, LTH_CALLER)) { return ctx->error.code; }
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_random_split", ctx->error.code);
+    if (!in_stage(ctx, "lt_data_random_split") || check_split(ctx, all, lengths, count, out, LTH_CALLER)) { return ctx->error.code; }
     int64_t *map = draw_split(all, seed);
-    if (!map) { return lth_fail_op(&ctx->error, LT_ENOMEM, "lt_random_split", LTH_CALLER, "no memory for %lld indices", (long long)all->length); }
+    if (!map) { return lth_fail_op(&ctx->error, LT_ENOMEM, "lt_data_random_split", LTH_CALLER, "no memory for %lld indices", (long long)all->length); }
     for (int32_t i = 0; i < count; i++) { out[i] = NULL; }
     int64_t start = 0;
     for (int32_t i = 0; i < count; i++) {
         char *name = part_name(all->name, " (part %lld of %lld)", i + 1, count);
-        out[i] = window(ctx, all, name, 0, lengths[i], "lt_random_split", LTH_CALLER);
+        out[i] = window(ctx, all, name, 0, lengths[i], "lt_data_random_split", LTH_CALLER);
         if (!out[i]) {
             if (i == 0) { lth_free(map); }
             return ctx->error.code;
@@ -140,7 +140,7 @@ lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths,
 }
 
 int64_t lth_dataset_length(lt_ctx *ctx, const lt_dataset *dataset) {
-    LTH_ENTER(ctx, LTH_ANY_THREAD, "lt_dataset_length", 0);
+    LTH_ENTER(ctx, LTH_ANY_THREAD, "lt_data_dataset_length", 0);
     return dataset ? dataset->length : 0;
 }
 

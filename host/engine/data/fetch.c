@@ -197,7 +197,7 @@ static lt_status download(job *j, const char *const *urls, int32_t count, lth_er
     }
     if (j->write_errno) { return disk_failure(j, j->write_errno, err); }
     if (!j->size) { unlink(j->part); }
-    return lth_fail(err, LT_EABSENT, "could not download %s; put the file there yourself, or try again later. What failed:%s", j->path,
+    return lth_fail(err, LT_EIO, "could not download %s; put the file there yourself, or try again later. What failed:%s", j->path,
                     count ? lth_buf_text(&j->failures) : "\n  no url is known for it");
 }
 

@@ -11,7 +11,7 @@ enum { MAX_WORKERS = 1024, MAX_PREFETCH = 4096 };
 /* ---- making ---- */
 
 static lt_status check_opts(lt_ctx *ctx, const lt_dataset *dataset, const lt_loader_opts *opts, void *caller) {
-    const char *op = "lt_loader_new";
+    const char *op = "lt_data_loader";
     if (!ctx->loaders) { return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "loaders are made in the *_dataloader hooks"); }
     if (!dataset) { return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the dataset is NULL, and no earlier call failed"); }
     if (opts && opts->struct_size < sizeof *opts) { return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the options need struct_size"); }
@@ -38,11 +38,11 @@ static void set_opts(lt_loader *l, const lt_loader_opts *opts) {
 }
 
 lt_loader *lth_loader_new(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_loader_new", NULL);
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_loader", NULL);
     if (check_opts(ctx, dataset, opts, LTH_CALLER)) { return NULL; }
     lt_loader *l = lth_alloc(sizeof *l);
     if (!l) {
-        lth_fail_op(&ctx->error, LT_ENOMEM, "lt_loader_new", LTH_CALLER, "no memory for a loader");
+        lth_fail_op(&ctx->error, LT_ENOMEM, "lt_data_loader", LTH_CALLER, "no memory for a loader");
         return NULL;
     }
     l->all = ctx->loaders;

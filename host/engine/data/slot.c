@@ -83,8 +83,8 @@ void *lth_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype
 }
 
 void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size) {
-    LTH_ENTER(ctx, LTH_LOADER_THREAD, "lt_batch_bytes_out", NULL);
-    lth_slot_item *item = put_item(ctx, out, key, size, "lt_batch_bytes_out", LTH_CALLER);
+    LTH_ENTER(ctx, LTH_LOADER_THREAD, "lt_batch_put_bytes", NULL);
+    lth_slot_item *item = put_item(ctx, out, key, size, "lt_batch_put_bytes", LTH_CALLER);
     if (!item) { return NULL; }
     item->dtype = 0;
     item->ndim = 0;
