@@ -24,5 +24,18 @@ const lth_kernel *lth_find_kernel(lth_engine *e, lth_call *call, lth_device **de
 lt_tensor *lth_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *w, lt_tensor *b, lt_activation act);
 lt_tensor *lth_reshape(lt_ctx *ctx, lt_tensor *x, int ndim, const int64_t *shape);
 lt_tensor *lth_flatten(lt_ctx *ctx, lt_tensor *x, int start_dim);
+
+/* ---- for autograd ---- */
+/* Memory and strides of a view of `in`; out has its shape already. Used by forward on values and by backward on gradients. */
+void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out);
+/* Runs one kernel on arrays that exist, without tape; for what the engine itself computes. */
+lt_status lth_run(lth_engine *e, lth_op op, const lth_attrs *attrs, const lth_array *const *in, int n_in, lth_array *out, lth_error *err);
+/* to = from, or to += from: equal shapes and dtypes, strides and layouts of their own. */
+lt_status lth_copy_into(lth_engine *e, lth_array *to, const lth_array *from, bool accumulate, lth_error *err);
+/* x, or a cast of it, as autocast wants the inputs of such an op (LTH_CAST_*). */
+lt_tensor *lth_autocast(lt_ctx *ctx, lt_tensor *x, int policy);
+/* The table's first lines on a tensor argument: NULL without an earlier failure is one, named with its position (ctx is 1). */
+bool lth_given(lt_ctx *ctx, const void *argument, int position, const char *op, void *caller);
+
 extern const lt_tensor_api lth_tensor_table; /* lt.tensor/1 */
 #endif

@@ -72,7 +72,7 @@ lt_status lth_tensor_read(lt_tensor *t, int64_t offset, int64_t count, double *o
     void *owned;
     const char *data = on_host(t, &owned, err);
     if (!data) {
-        return LT_ENOMEM;
+        return err && err->code ? err->code : LT_ENOMEM;
     }
     bool plain = lth_array_contiguous(&t->a);
     for (int64_t i = 0; i < count; i++) {
@@ -100,7 +100,7 @@ lt_status lth_tensor_to_host(lt_tensor *t, void *out, size_t bytes, lth_error *e
     void *owned;
     const char *data = on_host(t, &owned, err);
     if (!data) {
-        return LT_ENOMEM;
+        return err && err->code ? err->code : LT_ENOMEM;
     }
     if (lth_array_contiguous(&t->a)) {
         memcpy(out, data, bytes);

@@ -63,7 +63,7 @@ static size_t array_bytes(lth_engine *e, const lth_array *a) {
     return a->layout == LTH_STRIDED ? (size_t)lth_array_numel(a) * lth_dtype_size(a->dtype) : e->backend->array_bytes(a);
 }
 
-static lt_tensor *new_struct(lth_engine *e, lth_error *err) {
+lt_tensor *lth_tensor_blank(lth_engine *e, lth_error *err) {
     lth_step_block *home;
     lt_tensor *t = lth_step_take_struct(e, sizeof *t, &home);
     if (!t) {
@@ -71,14 +71,22 @@ static lt_tensor *new_struct(lth_engine *e, lth_error *err) {
         return NULL;
     }
     t->struct_home = home;
+    t->engine = e;
+    t->is_leaf = 1;
     return t;
+}
+
+lt_status lth_tensor_described(lt_tensor *t, lth_error *err) {
+    lt_status status = check_shape(t->a.dtype, t->a.ndim, t->a.shape, err);
+    lth_array_set_contiguous(&t->a);
+    return status;
 }
 
 lt_tensor *lth_tensor_header(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err) {
     if (check_shape(dtype, ndim, shape, err) != LT_OK) {
         return NULL;
     }
-    lt_tensor *t = new_struct(e, err);
+    lt_tensor *t = lth_tensor_blank(e, err);
     if (t) {
         describe(t, e, dtype, ndim, shape);
     }
@@ -111,13 +119,11 @@ lt_tensor *lth_tensor_wrap(lth_engine *e, lt_dtype dtype, int ndim, const int64_
 }
 
 lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err) {
-    lt_tensor *alias = new_struct(e, err);
+    lt_tensor *alias = lth_tensor_blank(e, err);
     if (!alias) {
         return NULL;
     }
     alias->a = t->a;
-    alias->engine = e;
-    alias->is_leaf = 1;
     alias->base = lth_root(t);
     alias->data_home = t->data_home;
     return alias;

@@ -19,7 +19,7 @@ struct lt_tensor {
     struct lt_tensor *grad;         /* of a leaf, or while backward runs */
     uint32_t version;               /* counts in-place changes of the memory */
     uint32_t retained;              /* lt_retain calls open */
-    uint8_t requires_grad, is_leaf, lasting, grad_fresh; /* grad_fresh: holds nothing yet; the first write need not add */
+    uint8_t requires_grad, is_leaf, lasting, grad_fresh; /* grad_fresh: of a gradient: it holds nothing yet; the first write need not add */
     uint8_t out_index;              /* which output of node */
     void *block;                    /* lasting memory of its own; NULL otherwise */
     size_t block_bytes;
@@ -80,6 +80,10 @@ bool lth_is_float(lt_dtype dtype);
 void lth_array_set_contiguous(lth_array *a);
 /* The tensor whose memory and version a view shares; itself if it is no view. */
 static inline lt_tensor *lth_root(lt_tensor *t) { return t->base ? t->base : t; }
+/* A zeroed header in step memory that only knows its engine; whoever describes a.dtype, ndim, shape then calls lth_tensor_described,
+ * which refuses shapes that no memory could hold and sets contiguous strides. */
+lt_tensor *lth_tensor_blank(lth_engine *e, lth_error *err);
+lt_status lth_tensor_described(lt_tensor *t, lth_error *err);
 /* Another header on t's memory: same array, no autograd links. */
 lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err);
 /* Element i of host memory of any dtype, as a double. */

@@ -1,0 +1,67 @@
+/* engine/autograd/tape.c - recording and forgetting. Nodes lie in step memory and are forgotten by setting one pointer; only contexts of
+ * custom operations have anything to clean up. It walks nothing: backward.c. */
+#include "base/mem.h"
+#include "engine/autograd/gradient.h"
+
+static void tape_end(lth_engine *e, bool closing) {
+    lth_tape_clear(e);
+    if (closing) {
+        lth_free(e->tape);
+        e->tape = NULL;
+    }
+}
+
+/* Made with the first node of a run; later steps find it. */
+static lth_tape *tape_of(lth_engine *e) {
+    if (!e->tape) {
+        e->tape = lth_alloc(sizeof *e->tape);
+        e->tape_end = tape_end;
+    }
+    return e->tape;
+}
+
+lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out) {
+    lth_tape *tape = tape_of(e);
+    lth_tape_node *node = tape ? lth_step_struct(e, sizeof *node) : NULL;
+    if (!node) {
+        return NULL;
+    }
+    node->call = *call;
+    if (call->attrs) {
+        node->attrs = *call->attrs;
+    }
+    node->call.attrs = &node->attrs;
+    for (int k = 0; k < call->n_in; k++) {
+        node->in[k] = in[k];
+        node->in_version[k] = in[k] ? lth_root(in[k])->version : 0;
+    }
+    for (int k = 0; k < call->n_out; k++) {
+        lt_tensor *y = out[k];
+        node->out[k] = y;
+        node->out_version[k] = lth_root(y)->version;
+        y->node = node;
+        y->out_index = (uint8_t)k;
+        y->is_leaf = 0;
+        y->requires_grad = lth_is_float(y->a.dtype);
+    }
+    node->previous = tape->last;
+    tape->last = node;
+    tape->count++;
+    return node;
+}
+
+void lth_tape_keep_context(lth_engine *e, lth_tape_node *node) {
+    node->next_context = e->tape->contexts;
+    e->tape->contexts = node;
+}
+
+void lth_tape_clear(lth_engine *e) {
+    lth_tape *tape = e->tape;
+    if (!tape) {
+        return;
+    }
+    for (lth_tape_node *node = tape->contexts; node; node = node->next_context) {
+        node->custom->destroy_context(node->context, node->context_size);
+    }
+    *tape = (lth_tape){0};
+}

@@ -1,0 +1,289 @@
+/* engine/ops/apply.c - runs an operation: shape rule, autocast, kernel choice, memory, kernel, record for backward. One body for every
+ * row of ops.def; views branch off to views.c. It knows no operation by name but COPY and DROPOUT's need of random bits. */
+#include "base/str.h"
+#include "engine/autograd/tape.h" /* the one call upwards: an op tells the tape */
+#include "engine/ops/shapes.h"
+#include "engine/ops/views.h"
+
+static const lth_attrs no_attrs;
+
+static uint64_t draw(void *state) { return lth_random64(state); }
+
+/* ---- which kernel ---- */
+
+static bool plain_f32(const lth_array *a) { return !a || (a->dtype == LT_F32 && lth_array_contiguous(a)); }
+
+static bool accepts(const lth_kernel *kernel, lth_device *device, lth_call *call) {
+    if (call->save && !kernel->backward) {
+        return false;
+    }
+    bool good = true;
+    if (kernel->plan) {
+        good = kernel->plan(device, call);
+    } else {
+        for (int k = 0; good && k < call->n_in; k++) {
+            good = plain_f32(call->in[k]);
+        }
+        for (int k = 0; good && k < call->n_out; k++) {
+            good = plain_f32(call->out[k]);
+        }
+    }
+    if (!good) { /* what it may have set before it declined */
+        call->workspace_bytes = 0;
+        for (int k = 0; k < call->n_out; k++) {
+            call->out[k]->layout = LTH_STRIDED;
+        }
+    }
+    return good;
+}
+
+/* Level 0 is the backend, level 1 its fallback. */
+static const lth_kernel *kernel_at(lth_engine *e, int level, lth_op op, lth_device **device) {
+    const lth_backend *backend = level ? e->backend->fallback : e->backend;
+    *device = level ? e->reference : e->device;
+    return backend ? backend->kernels[op] : NULL;
+}
+
+const lth_kernel *lth_find_kernel(lth_engine *e, lth_call *call, lth_device **device) {
+    for (int level = 0; level < 2; level++) {
+        const lth_kernel *kernel = kernel_at(e, level, call->op, device);
+        if (kernel && accepts(kernel, *device, call)) {
+            return kernel;
+        }
+    }
+    return NULL;
+}
+
+typedef struct shadows { lth_array arrays[LTH_MAX_IN]; } shadows;
+
+/* The call as it would be with every input contiguous; false if it is that already. */
+static bool cast_shadows(lth_call *call, shadows *s) {
+    bool any = false;
+    for (int k = 0; k < call->n_in; k++) {
+        if (call->in[k] && !lth_array_contiguous(call->in[k])) {
+            s->arrays[k] = *call->in[k];
+            lth_array_set_contiguous(&s->arrays[k]);
+            call->in[k] = &s->arrays[k];
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Asks each backend twice, with the inputs as they are and as they would be made contiguous: a copy and a fast kernel beat the
+ * naive loops. Inputs are converted only once a kernel has agreed. */
+static const lth_kernel *choose(lt_ctx *ctx, lth_call *call, lt_tensor **in, lth_device **device) {
+    for (int level = 0; level < 2; level++) {
+        const lth_kernel *kernel = kernel_at(ctx->engine, level, call->op, device);
+        if (!kernel) {
+            continue;
+        }
+        if (accepts(kernel, *device, call)) {
+            return kernel;
+        }
+        shadows s;
+        bool irregular = call->op != LTH_OP_COPY && cast_shadows(call, &s);
+        bool good = irregular && accepts(kernel, *device, call);
+        for (int k = 0; irregular && k < call->n_in; k++) {
+            if (good && in[k]) {
+                in[k] = lth_contiguous(ctx, in[k]);
+                if (!in[k]) {
+                    return NULL;
+                }
+            }
+            call->in[k] = in[k] ? &in[k]->a : NULL;
+        }
+        if (good) {
+            return kernel;
+        }
+    }
+    lth_fail(&ctx->error, LT_EUNSUPPORTED, "%s: the %s backend has no kernel for these dtypes and shapes", lth_op_name(call->op),
+             ctx->engine->backend->name);
+    return NULL;
+}
+
+/* ---- the engine's own calls ---- */
+
+lt_status lth_run(lth_engine *e, lth_op op, const lth_attrs *attrs, const lth_array *const *in, int n_in, lth_array *out, lth_error *err) {
+    lth_call call = {.op = op, .n_in = (uint8_t)n_in, .n_out = 1, .attrs = attrs ? attrs : &no_attrs, .out = {out}};
+    for (int k = 0; k < n_in; k++) {
+        call.in[k] = in[k];
+    }
+    lth_device *device;
+    uint8_t layout = out->layout;
+    const lth_kernel *kernel = lth_find_kernel(e, &call, &device);
+    if (!kernel || out->layout != layout) {
+        return lth_fail(err, LT_EUNSUPPORTED, "%s: the %s backend has no kernel for these dtypes and shapes", lth_op_name(op), e->backend->name);
+    }
+    if (call.workspace_bytes) {
+        call.workspace = lth_step_data(e, call.workspace_bytes);
+        if (!call.workspace) {
+            return lth_fail(err, LT_ENOMEM, "%s: out of memory: %zu bytes of workspace", lth_op_name(op), call.workspace_bytes);
+        }
+    }
+    return kernel->forward(device, &call, err);
+}
+
+lt_status lth_copy_into(lth_engine *e, lth_array *to, const lth_array *from, bool accumulate, lth_error *err) {
+    if (!accumulate && lth_array_contiguous(to) && lth_array_contiguous(from)) {
+        size_t bytes = (size_t)lth_array_numel(to) * lth_dtype_size(to->dtype);
+        return bytes ? e->backend->copy(e->device, to->data, from->data, bytes, 0, err) : LT_OK;
+    }
+    /* COPY's backward is "write or add, wherever it lies" */
+    lth_array like = *from;
+    lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .save = true, .attrs = &no_attrs, .in = {to}, .out = {&like}};
+    lth_device *device;
+    const lth_kernel *kernel = lth_find_kernel(e, &call, &device);
+    if (!kernel || like.layout != from->layout) {
+        return lth_fail(err, LT_EUNSUPPORTED, "copy: the %s backend has no kernel for this layout", e->backend->name);
+    }
+    call.need[0] = true;
+    call.accumulate[0] = accumulate;
+    call.grad_out[0] = from;
+    call.grad_in[0] = to;
+    return kernel->backward(device, &call, err);
+}
+
+/* ---- autocast ---- */
+
+lt_tensor *lth_autocast(lt_ctx *ctx, lt_tensor *x, int policy) {
+    lt_dtype low = ctx->engine->autocast;
+    if (!x || !low || policy == LTH_CAST_INPUTS) {
+        return x;
+    }
+    bool is_low = x->a.dtype == LT_F16 || x->a.dtype == LT_BF16;
+    lt_dtype wanted = policy == LTH_CAST_LOW && x->a.dtype == LT_F32 ? low : policy == LTH_CAST_F32 && is_low ? LT_F32 : x->a.dtype;
+    if (wanted == x->a.dtype) {
+        return x;
+    }
+    lth_attrs attrs = {.i = {wanted}};
+    return lth_apply(ctx, LTH_OP_CAST, &x, 1, &attrs, NULL);
+}
+
+/* ---- one operation ---- */
+
+typedef struct job {
+    lth_call call;
+    lt_tensor *in[LTH_MAX_IN], *out[LTH_MAX_OUT];
+    bool grad;
+} job;
+
+static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_tensor *const *inputs, int n) {
+    if (n < info->min_in || n > info->max_in) {
+        return lth_fail(&ctx->error, LT_EINVAL, "%s: %d inputs given; it takes %d to %d", info->name, n, info->min_in, info->max_in);
+    }
+    lth_engine *e = ctx->engine;
+    for (int k = 0; k < n; k++) {
+        lt_tensor *x = inputs[k];
+        if (!x) {
+            if (k < info->min_in) {
+                return lth_fail(&ctx->error, LT_EINVAL, "%s: input %d is NULL, and no earlier call failed", info->name, k);
+            }
+            continue;
+        }
+        if (e->autocast && info->autocast != LTH_CAST_INPUTS) {
+            x = lth_autocast(ctx, x, info->autocast);
+            if (!x) {
+                return ctx->error.code;
+            }
+        }
+        j->in[k] = x;
+        j->call.in[k] = &x->a;
+        j->grad |= x->requires_grad;
+    }
+    j->grad = j->grad && e->grad_enabled && !e->inference && info->gradient != LTH_GRAD_NONE;
+    return LT_OK;
+}
+
+static lt_status make_outputs(lt_ctx *ctx, job *j, const lth_op_info *info) {
+    for (int k = 0; k < info->n_out; k++) {
+        j->out[k] = lth_tensor_blank(ctx->engine, &ctx->error);
+        if (!j->out[k]) {
+            return ctx->error.code;
+        }
+        j->call.out[k] = &j->out[k]->a;
+    }
+    LTH_GOOD(info->shape(&j->call, &ctx->error));
+    bool any_float = false;
+    for (int k = 0; k < info->n_out; k++) {
+        LTH_GOOD(lth_tensor_described(j->out[k], &ctx->error));
+        any_float |= lth_is_float(j->out[k]->a.dtype);
+    }
+    j->grad = j->grad && any_float; /* a cast to whole numbers ends the way of the gradient */
+    return LT_OK;
+}
+
+static lt_status give_memory(lt_ctx *ctx, job *j) {
+    for (int k = 0; k < j->call.n_out; k++) {
+        LTH_GOOD(lth_tensor_give_data(ctx->engine, j->out[k], &ctx->error));
+    }
+    size_t bytes = j->call.workspace_bytes;
+    if (bytes) {
+        j->call.workspace = lth_step_data(ctx->engine, bytes);
+        if (!j->call.workspace) {
+            return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory: %zu bytes of workspace", lth_op_name(j->call.op), bytes);
+        }
+    }
+    return LT_OK;
+}
+
+static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
+    lth_engine *e = ctx->engine;
+    lth_device *device;
+    j->call.save = j->grad;
+    const lth_kernel *kernel = choose(ctx, &j->call, j->in, &device);
+    if (!kernel) {
+        return ctx->error.code;
+    }
+    LTH_GOOD(give_memory(ctx, j));
+    lt_status status = kernel->forward(device, &j->call, &ctx->error);
+    if (status != LT_OK) {
+        return lth_fail(&ctx->error, status, "%s: its kernel failed on the %s backend", info->name, e->backend->name);
+    }
+    if (j->grad) {
+        lth_tape_node *node = lth_tape_record(e, &j->call, j->in, j->out);
+        if (!node) {
+            return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", info->name);
+        }
+        node->kernel = kernel;
+        node->device = device;
+    }
+    return LT_OK;
+}
+
+lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller) {
+    if (ctx->error.code != LT_OK) {
+        return NULL;
+    }
+    const lth_op_info *info = &lth_ops[op];
+    lt_tensor *result = NULL;
+    if (info->gradient == LTH_GRAD_VIEW) {
+        result = lth_apply_view(ctx, op, inputs[0], attrs ? attrs : &no_attrs);
+    } else {
+        job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}};
+        j.call.random = draw;
+        j.call.random_state = &ctx->engine->generator;
+        bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
+        result = good ? j.out[0] : NULL;
+    }
+    if (!result && !ctx->error.caller) {
+        ctx->error.caller = caller;
+    }
+    return result;
+}
+
+lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x) {
+    if (!x || lth_array_contiguous(&x->a)) {
+        return x;
+    }
+    return lth_apply(ctx, LTH_OP_COPY, &x, 1, NULL, NULL);
+}
+
+lt_tensor *lth_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *w, lt_tensor *b, lt_activation act) {
+    if (!x || !w) {
+        return NULL;
+    }
+    lt_tensor *in[3] = {x, w, b};
+    lth_attrs attrs = {.i = {act}};
+    return lth_apply(ctx, LTH_OP_LINEAR, in, b ? 3 : 2, &attrs, NULL);
+}

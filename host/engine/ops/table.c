@@ -1,0 +1,359 @@
+/* engine/ops/table.c - the table lt.tensor/1: checks of arguments in front of lth_apply. Shapes and dtypes are the shape rules' to judge,
+ * facts and raw memory are in facts.c. Every slot begins with LTH_ENTER. */
+#include "engine/ops/table.h"
+#include "base/str.h"
+#include "engine/ops/shapes.h"
+#include <string.h>
+
+#define ENTER(op) LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL)
+#define GIVEN(x, position, op) do { if (!lth_given(ctx, x, position, op, LTH_CALLER)) { return NULL; } } while (0)
+
+/* ---- slots of one and two tensors ---- */
+
+#define UNARY(name, OP) \
+    static lt_tensor *api_##name(lt_ctx *ctx, lt_tensor *x) { \
+        ENTER("lt_" #name); \
+        GIVEN(x, 2, "lt_" #name); \
+        return lth_apply(ctx, LTH_OP_##OP, &x, 1, NULL, LTH_CALLER); \
+    }
+#define BINARY(name, OP) \
+    static lt_tensor *api_##name(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { \
+        ENTER("lt_" #name); \
+        GIVEN(a, 2, "lt_" #name); \
+        GIVEN(b, 3, "lt_" #name); \
+        lt_tensor *in[2] = {a, b}; \
+        return lth_apply(ctx, LTH_OP_##OP, in, 2, NULL, LTH_CALLER); \
+    }
+#define SCALAR(name, OP) \
+    static lt_tensor *api_##name(lt_ctx *ctx, lt_tensor *x, double value) { \
+        ENTER("lt_" #name); \
+        GIVEN(x, 2, "lt_" #name); \
+        lth_attrs attrs = {.f = {value}}; \
+        return lth_apply(ctx, LTH_OP_##OP, &x, 1, &attrs, LTH_CALLER); \
+    }
+UNARY(clone, COPY)
+UNARY(neg, NEG)
+UNARY(exp, EXP)
+UNARY(ln, LOG)
+UNARY(sqrt, SQRT)
+UNARY(abs, ABS)
+UNARY(relu, RELU)
+UNARY(tanh, TANH)
+UNARY(sigmoid, SIGMOID)
+BINARY(add, ADD)
+BINARY(sub, SUB)
+BINARY(mul, MUL)
+BINARY(div, DIV)
+BINARY(eq, EQ)
+BINARY(matmul, MATMUL)
+BINARY(accuracy, ACCURACY)
+SCALAR(add_scalar, ADD_SCALAR)
+SCALAR(mul_scalar, MUL_SCALAR)
+
+static lt_tensor *api_cast(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) {
+    ENTER("lt_cast");
+    GIVEN(x, 2, "lt_cast");
+    if (x->a.dtype == dtype) {
+        return x;
+    }
+    lth_attrs attrs = {.i = {dtype}};
+    return lth_apply(ctx, LTH_OP_CAST, &x, 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_gelu(lt_ctx *ctx, lt_tensor *x, bool tanh_approx) {
+    ENTER("lt_gelu");
+    GIVEN(x, 2, "lt_gelu");
+    lth_attrs attrs = {.i = {tanh_approx}};
+    return lth_apply(ctx, LTH_OP_GELU, &x, 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training) {
+    ENTER("lt_dropout");
+    GIVEN(x, 2, "lt_dropout");
+    if (!training || p == 0) {
+        return x;
+    }
+    lth_attrs attrs = {.f = {p}};
+    return lth_apply(ctx, LTH_OP_DROPOUT, &x, 1, &attrs, LTH_CALLER);
+}
+
+/* ---- dimensions ---- */
+
+/* dim counted from the front; -1 and the failure if x has none such. A scalar counts as one dimension where PyTorch lets it. */
+static int real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op, void *caller) {
+    int ndim = x->a.ndim ? x->a.ndim : 1, d = dim < 0 ? dim + ndim : dim;
+    if (d >= 0 && d < ndim) {
+        return d;
+    }
+    if (ctx->error.code == LT_OK) {
+        lth_fail(&ctx->error, LT_EINDEX, "%s: x %s has no dimension %d", op, lth_shown(&x->a).text, (int)dim);
+        ctx->error.caller = caller;
+    }
+    return -1;
+}
+
+static lt_tensor *reduce(lt_ctx *ctx, lth_op op, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, void *caller) {
+    lth_attrs attrs = {.i = {[0] = ndims, [9] = keepdim}};
+    if (ndims < 0 || ndims > LT_MAX_DIMS) {
+        lth_fail(&ctx->error, LT_EINVAL, "%s: %d dimensions given", lth_op_name(op), (int)ndims);
+        return NULL;
+    }
+    for (int k = 0; k < ndims; k++) {
+        int d = real_dim(ctx, x, dims[k], lth_op_name(op), caller);
+        if (d < 0) {
+            return NULL;
+        }
+        attrs.i[1 + k] = d;
+    }
+    return lth_apply(ctx, op, &x, 1, &attrs, caller);
+}
+
+static lt_tensor *api_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    ENTER("lt_sum");
+    GIVEN(x, 2, "lt_sum");
+    if (ndims) {
+        GIVEN(dims, 3, "lt_sum");
+    }
+    return reduce(ctx, LTH_OP_SUM, x, dims, ndims, keepdim, LTH_CALLER);
+}
+
+static lt_tensor *api_mean(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    ENTER("lt_mean");
+    GIVEN(x, 2, "lt_mean");
+    if (ndims) {
+        GIVEN(dims, 3, "lt_mean");
+    }
+    return reduce(ctx, LTH_OP_MEAN, x, dims, ndims, keepdim, LTH_CALLER);
+}
+
+static lt_tensor *api_argmax(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim) {
+    ENTER("lt_argmax");
+    GIVEN(x, 2, "lt_argmax");
+    return reduce(ctx, LTH_OP_ARGMAX, x, &dim, 1, keepdim, LTH_CALLER);
+}
+
+static lt_tensor *along(lt_ctx *ctx, lth_op op, lt_tensor *x, int32_t dim, void *caller) {
+    int d = real_dim(ctx, x, dim, lth_op_name(op), caller);
+    lth_attrs attrs = {.i = {d}};
+    return d < 0 ? NULL : lth_apply(ctx, op, &x, 1, &attrs, caller);
+}
+
+static lt_tensor *api_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
+    ENTER("lt_softmax");
+    GIVEN(x, 2, "lt_softmax");
+    return along(ctx, LTH_OP_SOFTMAX, x, dim, LTH_CALLER);
+}
+
+static lt_tensor *api_log_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
+    ENTER("lt_log_softmax");
+    GIVEN(x, 2, "lt_log_softmax");
+    return along(ctx, LTH_OP_LOG_SOFTMAX, x, dim, LTH_CALLER);
+}
+
+/* ---- shape ---- */
+
+static lt_tensor *blamed(lt_ctx *ctx, lt_tensor *x, void *caller) {
+    if (!x && !ctx->error.caller) {
+        ctx->error.caller = caller;
+    }
+    return x;
+}
+
+static lt_tensor *api_reshape(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) {
+    ENTER("lt_reshape");
+    GIVEN(x, 2, "lt_reshape");
+    if (ndim > 0) {
+        GIVEN(shape, 4, "lt_reshape");
+    }
+    return blamed(ctx, lth_reshape(ctx, x, ndim, shape), LTH_CALLER);
+}
+
+static lt_tensor *api_flatten(lt_ctx *ctx, lt_tensor *x, int32_t start_dim) {
+    ENTER("lt_flatten");
+    GIVEN(x, 2, "lt_flatten");
+    return blamed(ctx, lth_flatten(ctx, x, start_dim), LTH_CALLER);
+}
+
+static lt_tensor *api_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) {
+    ENTER("lt_transpose");
+    GIVEN(x, 2, "lt_transpose");
+    int d0 = real_dim(ctx, x, dim0, "transpose", LTH_CALLER), d1 = real_dim(ctx, x, dim1, "transpose", LTH_CALLER);
+    if (d0 < 0 || d1 < 0) {
+        return NULL;
+    }
+    lth_attrs attrs = {0};
+    for (int d = 0; d < x->a.ndim; d++) {
+        attrs.i[d] = d == d0 ? d1 : d == d1 ? d0 : d;
+    }
+    return lth_apply(ctx, LTH_OP_PERMUTE, &x, 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_permute(lt_ctx *ctx, lt_tensor *x, const int32_t *dims) {
+    ENTER("lt_permute");
+    GIVEN(x, 2, "lt_permute");
+    if (x->a.ndim) {
+        GIVEN(dims, 3, "lt_permute");
+    }
+    lth_attrs attrs = {0};
+    for (int d = 0; d < x->a.ndim; d++) {
+        attrs.i[d] = dims[d] < 0 ? dims[d] + x->a.ndim : dims[d];
+    }
+    return lth_apply(ctx, LTH_OP_PERMUTE, &x, 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) {
+    ENTER("lt_slice");
+    GIVEN(x, 2, "lt_slice");
+    int d = real_dim(ctx, x, dim, "slice", LTH_CALLER);
+    if (d < 0) {
+        return NULL;
+    }
+    int64_t size = x->a.ndim ? x->a.shape[d] : 0;
+    lth_attrs attrs = {.i = {d, start < 0 ? start + size : start, end < 0 ? end + size : end}};
+    return lth_apply(ctx, LTH_OP_SLICE, &x, 1, &attrs, LTH_CALLER);
+}
+
+/* More than one kernel call takes are joined in turns. */
+static lt_tensor *api_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) {
+    ENTER("lt_cat");
+    GIVEN(items, 2, "lt_cat");
+    if (count < 1) {
+        lth_fail(&ctx->error, LT_EINVAL, "cat: %d items given; it takes one or more", (int)count);
+        return blamed(ctx, NULL, LTH_CALLER);
+    }
+    for (int32_t k = 0; k < count; k++) {
+        if (!items[k]) {
+            lth_fail_op(&ctx->error, LT_EINVAL, "lt_cat", LTH_CALLER, "items[%d] is NULL, and no earlier call failed", (int)k);
+            return NULL;
+        }
+    }
+    int d = real_dim(ctx, items[0], dim, "cat", LTH_CALLER);
+    if (d < 0) {
+        return NULL;
+    }
+    lth_attrs attrs = {.i = {d}};
+    lt_tensor *joined = NULL;
+    for (int32_t done = 0; done < count;) {
+        lt_tensor *in[LTH_MAX_IN];
+        int n = 0;
+        if (joined) {
+            in[n++] = joined;
+        }
+        while (n < LTH_MAX_IN && done < count) {
+            in[n++] = items[done++];
+        }
+        joined = lth_apply(ctx, LTH_OP_CAT, in, n, &attrs, LTH_CALLER);
+        if (!joined) {
+            return NULL;
+        }
+    }
+    return joined;
+}
+
+/* ---- layers and losses ---- */
+
+/* Options as this host knows them: what an older plugin's struct lacks is 0, what a newer one has more is not read. */
+static bool read_opts(lt_ctx *ctx, void *to, size_t size, const void *opts, const char *op, void *caller) {
+    memset(to, 0, size);
+    if (!opts) {
+        return true;
+    }
+    uint32_t given;
+    memcpy(&given, opts, sizeof given);
+    if (given < sizeof given) {
+        lth_fail_op(&ctx->error, LT_EABI, op, caller, "opts->struct_size is %u; set it to sizeof *opts", given);
+        return false;
+    }
+    memcpy(to, opts, given < size ? given : size);
+    return true;
+}
+
+static int64_t otherwise(int32_t value, int64_t fallback) { return value ? value : fallback; }
+
+static lt_tensor *api_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) {
+    ENTER("lt_linear");
+    GIVEN(x, 2, "lt_linear");
+    GIVEN(weight, 3, "lt_linear");
+    if (act < LT_ACT_NONE || act > LT_ACT_GELU_TANH) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_linear", LTH_CALLER, "activation %d; use LT_ACT_NONE, LT_ACT_RELU, ...", (int)act);
+        return NULL;
+    }
+    lt_tensor *in[3] = {x, weight, bias};
+    lth_attrs attrs = {.i = {act}};
+    return lth_apply(ctx, LTH_OP_LINEAR, in, bias ? 3 : 2, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts *opts) {
+    ENTER("lt_conv2d");
+    GIVEN(x, 2, "lt_conv2d");
+    GIVEN(weight, 3, "lt_conv2d");
+    lt_conv2d_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_conv2d", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[3] = {x, weight, bias};
+    lth_attrs attrs = {.i = {otherwise(o.stride[0], 1), otherwise(o.stride[1], 1), o.padding[0], o.padding[1], otherwise(o.dilation[0], 1),
+                             otherwise(o.dilation[1], 1), otherwise(o.groups, 1)}};
+    return lth_apply(ctx, LTH_OP_CONV2D, in, bias ? 3 : 2, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *pool(lt_ctx *ctx, lth_op op, lt_tensor *x, const lt_pool2d_opts *opts, const char *name, void *caller) {
+    lt_pool2d_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, name, caller)) {
+        return NULL;
+    }
+    lth_attrs attrs = {.i = {o.kernel[0], o.kernel[1], otherwise(o.stride[0], o.kernel[0]), otherwise(o.stride[1], o.kernel[1]), o.padding[0],
+                             o.padding[1], o.ceil_mode, !o.exclude_pad}};
+    return lth_apply(ctx, op, &x, 1, &attrs, caller);
+}
+
+static lt_tensor *api_max_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) {
+    ENTER("lt_max_pool2d");
+    GIVEN(x, 2, "lt_max_pool2d");
+    GIVEN(opts, 3, "lt_max_pool2d");
+    return pool(ctx, LTH_OP_MAX_POOL2D, x, opts, "lt_max_pool2d", LTH_CALLER);
+}
+
+static lt_tensor *api_avg_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) {
+    ENTER("lt_avg_pool2d");
+    GIVEN(x, 2, "lt_avg_pool2d");
+    GIVEN(opts, 3, "lt_avg_pool2d");
+    return pool(ctx, LTH_OP_AVG_POOL2D, x, opts, "lt_avg_pool2d", LTH_CALLER);
+}
+
+static lt_tensor *api_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) {
+    ENTER("lt_mse_loss");
+    GIVEN(x, 2, "lt_mse_loss");
+    GIVEN(target, 3, "lt_mse_loss");
+    lt_tensor *in[2] = {x, target};
+    lth_attrs attrs = {.i = {reduction}};
+    return lth_apply(ctx, LTH_OP_MSE_LOSS, in, 2, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) {
+    ENTER("lt_cross_entropy");
+    GIVEN(logits, 2, "lt_cross_entropy");
+    GIVEN(target, 3, "lt_cross_entropy");
+    lt_cross_entropy_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_cross_entropy", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[3] = {logits, target, o.weight};
+    lth_attrs attrs = {.i = {o.reduction, o.has_ignore_index, o.ignore_index}, .f = {o.label_smoothing}};
+    return lth_apply(ctx, LTH_OP_CROSS_ENTROPY, in, o.weight ? 3 : 2, &attrs, LTH_CALLER);
+}
+
+const lt_tensor_api lth_tensor_table = {
+    .struct_size = sizeof(lt_tensor_api),
+    .ndim = lth_api_ndim, .size = lth_api_size, .numel = lth_api_numel, .dtype = lth_api_dtype, .item = lth_api_item, .raw = lth_api_raw,
+    .retain = lth_api_retain, .release = lth_api_release,
+    .full = lth_api_full, .from_data = lth_api_from_data, .arange = lth_api_arange, .rand = lth_api_rand, .randn = lth_api_randn,
+    .cast = api_cast, .clone = api_clone,
+    .add = api_add, .sub = api_sub, .mul = api_mul, .div = api_div, .add_scalar = api_add_scalar, .mul_scalar = api_mul_scalar, .eq = api_eq,
+    .neg = api_neg, .exp = api_exp, .log = api_ln, .sqrt = api_sqrt, .abs = api_abs, .relu = api_relu, .tanh = api_tanh,
+    .sigmoid = api_sigmoid, .gelu = api_gelu, .dropout = api_dropout,
+    .sum = api_sum, .mean = api_mean, .argmax = api_argmax, .softmax = api_softmax, .log_softmax = api_log_softmax,
+    .reshape = api_reshape, .flatten = api_flatten, .transpose = api_transpose, .permute = api_permute, .slice = api_slice, .cat = api_cat,
+    .matmul = api_matmul, .linear = api_linear, .conv2d = api_conv2d, .max_pool2d = api_max_pool2d, .avg_pool2d = api_avg_pool2d,
+    .mse_loss = api_mse_loss, .cross_entropy = api_cross_entropy, .accuracy = api_accuracy,
+};

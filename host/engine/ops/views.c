@@ -1,0 +1,142 @@
+/* engine/ops/views.c - reshape, permute, slice, expand: new headers on old memory, no kernel. The same function that makes the view of
+ * a value makes the view of its gradient (autograd/view_grad.c).
+ * It refuses blocked layouts and, for reshape, gaps: such a tensor is copied first. */
+#include "base/str.h"
+#include "engine/autograd/tape.h" /* the one call upwards: an op tells the tape */
+#include "engine/ops/shapes.h"
+#include "engine/ops/views.h"
+
+/* Left-aligned zeroes for what is repeated: new leading dimensions and sizes of 1 that grow. */
+static void expand_strides(const lth_array *in, lth_array *out) {
+    int added = out->ndim - in->ndim;
+    for (int d = 0; d < out->ndim; d++) {
+        bool repeated = d < added || (in->shape[d - added] == 1 && out->shape[d] != 1);
+        out->strides[d] = repeated ? 0 : in->strides[d - added];
+    }
+}
+
+void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out) {
+    out->data = in->data;
+    out->layout = LTH_STRIDED;
+    switch (op) {
+    case LTH_OP_PERMUTE:
+        for (int d = 0; d < out->ndim; d++) {
+            out->strides[d] = in->strides[attrs->i[d]];
+        }
+        break;
+    case LTH_OP_SLICE:
+        for (int d = 0; d < out->ndim; d++) {
+            out->strides[d] = in->strides[d];
+        }
+        if (lth_array_numel(out) > 0) {
+            out->data = (char *)in->data + attrs->i[1] * in->strides[attrs->i[0]] * (int64_t)lth_dtype_size(in->dtype);
+        }
+        break;
+    case LTH_OP_EXPAND: expand_strides(in, out); break;
+    default: lth_array_set_contiguous(out); break;
+    }
+}
+
+static bool same_shape(const lth_array *a, const lth_array *b) {
+    bool same = a->ndim == b->ndim;
+    for (int d = 0; same && d < a->ndim; d++) {
+        same = a->shape[d] == b->shape[d];
+    }
+    return same;
+}
+
+lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs *attrs) {
+    lth_engine *e = ctx->engine;
+    if (!x) {
+        lth_fail(&ctx->error, LT_EINVAL, "%s: input 0 is NULL, and no earlier call failed", lth_op_name(op));
+        return NULL;
+    }
+    lt_tensor *y = lth_tensor_alias(e, x, &ctx->error);
+    if (!y) {
+        return NULL;
+    }
+    lth_call call = {.op = op, .n_in = 1, .n_out = 1, .attrs = attrs, .in = {&x->a}, .out = {&y->a}};
+    if (lth_ops[op].shape(&call, &ctx->error) != LT_OK || lth_tensor_described(y, &ctx->error) != LT_OK) {
+        return NULL;
+    }
+    if (op == LTH_OP_RESHAPE && same_shape(&x->a, &y->a)) {
+        return x;
+    }
+    if (x->a.layout != LTH_STRIDED || (op == LTH_OP_RESHAPE && !lth_array_contiguous(&x->a))) {
+        x = lth_contiguous(ctx, x);
+        if (!x) {
+            return NULL;
+        }
+        call.in[0] = &x->a;
+        y->base = lth_root(x);
+        y->data_home = x->data_home;
+    }
+    lth_view_array(op, attrs, &x->a, &y->a);
+    if (x->requires_grad && e->grad_enabled && !e->inference && !lth_tape_record(e, &call, &x, &y)) {
+        lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", lth_op_name(op));
+        return NULL;
+    }
+    return y;
+}
+
+/* ---- conveniences ---- */
+
+/* One size may be -1: it becomes what the others leave. */
+static lt_status settle_open_size(const lt_tensor *x, int ndim, const int64_t *shape, int64_t *out, lth_error *err) {
+    int open = -1;
+    int64_t known = 1, n = lth_numel(x);
+    lth_array wanted = {.ndim = (uint8_t)ndim};
+    for (int d = 0; d < ndim; d++) {
+        wanted.shape[d] = out[d] = shape[d];
+        if (shape[d] == -1 && open < 0) {
+            open = d;
+        } else if (shape[d] < 0 || __builtin_mul_overflow(known, shape[d], &known)) {
+            return lth_fail(err, LT_ESHAPE, "reshape: shape %s: one size may be -1, the others must be 0 or more", lth_shown(&wanted).text);
+        }
+    }
+    if (open < 0) {
+        return LT_OK;
+    }
+    if (known == 0 || n % known) {
+        return lth_fail(err, LT_ESHAPE, "reshape: x %s has %lld elements, which the known sizes of %s do not divide", lth_shown(&x->a).text,
+                        (long long)n, lth_shown(&wanted).text);
+    }
+    out[open] = n / known;
+    return LT_OK;
+}
+
+lt_tensor *lth_reshape(lt_ctx *ctx, lt_tensor *x, int ndim, const int64_t *shape) {
+    if (!x || ctx->error.code) {
+        return NULL;
+    }
+    if (ndim < 0 || ndim > LT_MAX_DIMS) {
+        lth_fail(&ctx->error, LT_ESHAPE, "reshape: %d dimensions; a tensor has 0 to %d", ndim, LT_MAX_DIMS);
+        return NULL;
+    }
+    lth_attrs attrs = {.i = {0, ndim}};
+    if (settle_open_size(x, ndim, shape, attrs.i + 2, &ctx->error) != LT_OK) {
+        return NULL;
+    }
+    return lth_apply(ctx, LTH_OP_RESHAPE, &x, 1, &attrs, NULL);
+}
+
+lt_tensor *lth_flatten(lt_ctx *ctx, lt_tensor *x, int start_dim) {
+    if (!x || ctx->error.code) {
+        return NULL;
+    }
+    int ndim = x->a.ndim, start = start_dim < 0 ? start_dim + ndim : start_dim;
+    if (start < 0 || start >= (ndim ? ndim : 1)) {
+        lth_fail(&ctx->error, LT_EINDEX, "flatten: x %s has no dimension %d", lth_shown(&x->a).text, start_dim);
+        return NULL;
+    }
+    int64_t shape[LT_MAX_DIMS], rest = 1;
+    for (int d = 0; d < ndim; d++) {
+        if (d < start) {
+            shape[d] = x->a.shape[d];
+        } else {
+            rest *= x->a.shape[d];
+        }
+    }
+    shape[start] = rest;
+    return lth_reshape(ctx, x, start + 1, shape);
+}
