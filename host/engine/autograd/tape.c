@@ -50,6 +50,16 @@ lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *c
     return node;
 }
 
+bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_kernel *kernel, lth_device *device) {
+    lth_tape_node *node = lth_tape_record(e, call, in, out);
+    if (!node) {
+        return false;
+    }
+    node->kernel = kernel;
+    node->device = device;
+    return true;
+}
+
 void lth_tape_keep_context(lth_engine *e, lth_tape_node *node) {
     node->next_context = e->tape->contexts;
     e->tape->contexts = node;

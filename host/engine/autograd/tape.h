@@ -26,7 +26,7 @@ typedef struct lth_tape_node {
 } lth_tape_node;
 typedef struct lth_tape { lth_tape_node *last, *contexts; int64_t count; } lth_tape;
 
-/* Called by lth_apply for every op that a gradient can flow through. */
+/* For every op that a gradient can flow through; lth_apply comes here by lth_record (ops.h). */
 lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out);
 /* d(loss)/d(leaf) for every leaf reached; scale multiplies (1/accumulation). loss: one element unless grad is given. */
 lt_status lth_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad, double scale);

@@ -1,7 +1,6 @@
 /* engine/ops/apply.c - runs an operation: shape rule, autocast, kernel choice, memory, kernel, record for backward. One body for every
  * row of ops.def; views branch off to views.c. It knows no operation by name but COPY and DROPOUT's need of random bits. */
 #include "base/str.h"
-#include "engine/autograd/tape.h" /* the one call upwards: an op tells the tape */
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
 
@@ -240,13 +239,8 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     if (status != LT_OK) {
         return lth_fail(&ctx->error, status, "%s: its kernel failed on the %s backend", info->name, e->backend->name);
     }
-    if (j->grad) {
-        lth_tape_node *node = lth_tape_record(e, &j->call, j->in, j->out);
-        if (!node) {
-            return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", info->name);
-        }
-        node->kernel = kernel;
-        node->device = device;
+    if (j->grad && !lth_record(e, &j->call, j->in, j->out, kernel, device)) {
+        return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", info->name);
     }
     return LT_OK;
 }

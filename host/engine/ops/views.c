@@ -2,7 +2,6 @@
  * a value makes the view of its gradient (autograd/view_grad.c).
  * It refuses blocked layouts and, for reshape, gaps: such a tensor is copied first. */
 #include "base/str.h"
-#include "engine/autograd/tape.h" /* the one call upwards: an op tells the tape */
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
 
@@ -72,7 +71,7 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
         y->data_home = x->data_home;
     }
     lth_view_array(op, attrs, &x->a, &y->a);
-    if (x->requires_grad && e->grad_enabled && !e->inference && !lth_tape_record(e, &call, &x, &y)) {
+    if (x->requires_grad && e->grad_enabled && !e->inference && !lth_record(e, &call, &x, &y, NULL, NULL)) {
         lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", lth_op_name(op));
         return NULL;
     }

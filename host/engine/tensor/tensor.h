@@ -64,8 +64,10 @@ typedef struct lth_step_mark { void *block; size_t struct_used, data_used; } lth
 lt_tensor *lth_tensor_new(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err);        /* step memory, contiguous */
 lt_tensor *lth_tensor_header(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err);     /* no data yet; kernels plan first */
 lt_status lth_tensor_give_data(lth_engine *e, lt_tensor *t, lth_error *err);                                     /* by its layout */
-lt_tensor *lth_tensor_wrap(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* host data that outlives the step (batches) */
-lt_tensor *lth_tensor_lasting(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err); /* data NULL: zeroed memory of its own; else a window into lasting memory */
+/* Host data that outlives the step (batches). */
+lt_tensor *lth_tensor_wrap(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err);
+/* data NULL: zeroed memory of its own; else a window into lasting memory. */
+lt_tensor *lth_tensor_lasting(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, void *data, lth_error *err);
 void lth_tensor_free(lt_tensor *t);                             /* lasting ones only; NULL is fine */
 lt_tensor *lth_tensor_retain(lt_tensor *t);                     /* keeps its storage in place beyond the step, as a leaf; NULL: out of memory */
 void lth_tensor_release(lt_tensor *t);                          /* its memory is used again from the next step on */
