@@ -13,9 +13,10 @@ typedef struct parser {
     lth_diags *diags;
     int argc, at;
     char *const *argv;
-    const char *words[3]; size_t n_words;   /* verb words; the third is never one */
-    unsigned used;                          /* lth_option mask */
-    bool only_words;                        /* behind "--" */
+    const char *words[3];
+    size_t n_words;  /* verb words; the third is never one */
+    unsigned used;   /* lth_option mask */
+    bool only_words; /* behind "--" */
     bool version;
 } parser;
 
@@ -24,7 +25,10 @@ typedef struct parser {
 /* ---- options ---- */
 
 /* "--name", "--name=value", "--name+=value" taken apart. */
-typedef struct option { const char *name, *value; bool append; } option;
+typedef struct option {
+    const char *name, *value;
+    bool append;
+} option;
 
 static bool split_option(parser *p, const char *word, option *out) {
     const char *equals = strchr(word, '=');
@@ -220,7 +224,8 @@ static void report_verb(parser *p, const char *first, const char *word) {
     const char *nearest = word ? lth_nearest(word, words, count) : NULL;
     const char *before = first ? first : "lthost", *gap = first ? " " : "";
     if (nearest) {
-        CLI_ERROR(p, NULL, "unknown verb \"%s%s%s\"; did you mean \"%s%s%s\"?", first ? first : "", gap, word, first ? first : "", gap, nearest);
+        CLI_ERROR(p, NULL, "unknown verb \"%s%s%s\"; did you mean \"%s%s%s\"?", first ? first : "", gap, word, first ? first : "", gap,
+                  nearest);
     } else if (word) {
         CLI_ERROR(p, NULL, "unknown verb \"%s%s%s\"; there are %s", first ? first : "", gap, word, list);
     } else {

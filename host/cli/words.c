@@ -3,16 +3,17 @@
 #include "cli/words.h"
 #include <string.h>
 
-const char *const lth_request_config_keys[] = {"seed_everything", "trainer", "model", "data", "optimizer", "lr_scheduler", "plugins", "ckpt_path", NULL};
+const char *const lth_request_config_keys[] = {"seed_everything", "trainer", "model",     "data", "optimizer",
+                                               "lr_scheduler",    "plugins", "ckpt_path", NULL};
 
-#define RUN_OPTIONS \
-    "  -c, --config FILE          a YAML file; repeatable, later ones override earlier ones\n" \
-    "  --plugins PATH             a .so file or a folder of them; repeatable\n" \
-    "  --KEY=VALUE, --KEY VALUE   sets a key of the configuration, on top of all files:\n" \
-    "                               --trainer.max_epochs=3  --model LeNet  --optimizer.lr=0.1\n" \
-    "                               --data.data_dir=X is short for --data.init_args.data_dir=X\n" \
-    "  --KEY+=VALUE               appends to a list: --trainer.callbacks+=EarlyStopping\n" \
-    "                               and then --trainer.callbacks.patience=5 sets on the one appended\n" \
+#define RUN_OPTIONS                                                                                                                        \
+    "  -c, --config FILE          a YAML file; repeatable, later ones override earlier ones\n"                                             \
+    "  --plugins PATH             a .so file or a folder of them; repeatable\n"                                                            \
+    "  --KEY=VALUE, --KEY VALUE   sets a key of the configuration, on top of all files:\n"                                                 \
+    "                               --trainer.max_epochs=3  --model MyNet  --optimizer.lr=0.1\n"                                           \
+    "                               --data.data_dir=X is short for --data.init_args.data_dir=X\n"                                          \
+    "  --KEY+=VALUE               appends to a list: --trainer.callbacks+=MyCallback\n"                                                    \
+    "                               and then --trainer.callbacks.KEY=VALUE sets on the one appended\n"                                     \
     "  -h, --help                 this text\n"
 
 static const char general_help[] =
@@ -34,7 +35,7 @@ static const char general_help[] =
     "  lthost fit -c configs/mnist_lenet.yaml --trainer.max_epochs=3\n"
     "  lthost test -c configs/mnist_lenet.yaml --ckpt_path best\n"
     "  lthost fit -c configs/mnist_lenet.yaml --ckpt_path last\n"
-    "  lthost plugin info LeNet\n";
+    "  lthost plugin info MyNet\n";
 
 static const char fit_help[] =
     "usage: lthost fit -c FILE [options]\n"
@@ -42,72 +43,62 @@ static const char fit_help[] =
     "Trains the model, validating on the way.\n"
     "\n"
     "  --ckpt_path WHAT           continue from a checkpoint: a file, best, last; none: start afresh\n" RUN_OPTIONS;
-static const char validate_help[] =
-    "usage: lthost validate -c FILE [options]\n"
-    "\n"
-    "Runs the validation set through a checkpoint's model and prints the metrics.\n"
-    "\n"
-    "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n" RUN_OPTIONS;
-static const char test_help[] =
-    "usage: lthost test -c FILE [options]\n"
-    "\n"
-    "Runs the test set through a checkpoint's model and prints the metrics.\n"
-    "\n"
-    "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n" RUN_OPTIONS;
-static const char predict_help[] =
-    "usage: lthost predict -c FILE [options]\n"
-    "\n"
-    "Writes the model's outputs to predictions.h5.\n"
-    "\n"
-    "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n"
-    "  --input FILE.npy           predict these samples instead of the datamodule's\n"
-    "  --module NAME              outputs of this submodule, e.g. encoder\n" RUN_OPTIONS;
-static const char print_help[] =
-    "usage: lthost config print -c FILE [options]\n"
-    "\n"
-    "Prints the configuration after merging and defaults, as it would be used and saved.\n"
-    "\n"
-    "  --ckpt_path WHAT           as for fit\n" RUN_OPTIONS;
-static const char check_help[] =
-    "usage: lthost config check -c FILE [options]\n"
-    "\n"
-    "Reports everything that is wrong with the configuration, and runs nothing.\n"
-    "\n"
-    "  --ckpt_path WHAT           as for fit\n" RUN_OPTIONS;
-static const char schema_help[] =
-    "usage: lthost config schema [options]\n"
-    "\n"
-    "Prints all keys of a configuration, with types and defaults.\n"
-    "\n"
-    "  -c, --config FILE          to find the plugins it names\n"
-    "  --plugins PATH             a .so file or a folder of them; repeatable\n"
-    "  -h, --help                 this text\n";
-static const char list_help[] =
-    "usage: lthost plugin list [options]\n"
-    "\n"
-    "Lists the components of all plugins that are found.\n"
-    "\n"
-    "  -c, --config FILE          to search the plugins it names too\n"
-    "  --plugins PATH             a .so file or a folder of them; repeatable\n"
-    "  -h, --help                 this text\n";
-static const char info_help[] =
-    "usage: lthost plugin info NAME [options]\n"
-    "\n"
-    "Prints the parameters of a component (LeNet, FILE.so:LeNet) or what a plugin file (FILE.so) holds.\n"
-    "\n"
-    "  -c, --config FILE          to search the plugins it names too\n"
-    "  --plugins PATH             a .so file or a folder of them; repeatable\n"
-    "  -h, --help                 this text\n";
-static const char ckpt_info_help[] =
-    "usage: lthost ckpt info FILE\n"
-    "\n"
-    "Prints what a checkpoint holds: progress, metrics, tensors, configuration.\n";
-static const char verify_help[] =
-    "usage: lthost ckpt verify FILE\n"
-    "\n"
-    "Checks that a checkpoint is whole: its length, its checksum and its structure.\n";
+static const char validate_help[] = "usage: lthost validate -c FILE [options]\n"
+                                    "\n"
+                                    "Runs the validation set through a checkpoint's model and prints the metrics.\n"
+                                    "\n"
+                                    "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n" RUN_OPTIONS;
+static const char test_help[] = "usage: lthost test -c FILE [options]\n"
+                                "\n"
+                                "Runs the test set through a checkpoint's model and prints the metrics.\n"
+                                "\n"
+                                "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n" RUN_OPTIONS;
+static const char predict_help[] = "usage: lthost predict -c FILE [options]\n"
+                                   "\n"
+                                   "Writes the model's outputs to predictions.h5.\n"
+                                   "\n"
+                                   "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n"
+                                   "  --input FILE.npy           predict these samples instead of the datamodule's\n"
+                                   "  --module NAME              outputs of this submodule, e.g. encoder\n" RUN_OPTIONS;
+static const char print_help[] = "usage: lthost config print -c FILE [options]\n"
+                                 "\n"
+                                 "Prints the configuration after merging and defaults, as it would be used and saved.\n"
+                                 "\n"
+                                 "  --ckpt_path WHAT           as for fit\n" RUN_OPTIONS;
+static const char check_help[] = "usage: lthost config check -c FILE [options]\n"
+                                 "\n"
+                                 "Reports everything that is wrong with the configuration, and runs nothing.\n"
+                                 "\n"
+                                 "  --ckpt_path WHAT           as for fit\n" RUN_OPTIONS;
+static const char schema_help[] = "usage: lthost config schema [options]\n"
+                                  "\n"
+                                  "Prints all keys of a configuration, with types and defaults.\n"
+                                  "\n"
+                                  "  -c, --config FILE          to find the plugins it names\n"
+                                  "  --plugins PATH             a .so file or a folder of them; repeatable\n"
+                                  "  -h, --help                 this text\n";
+static const char list_help[] = "usage: lthost plugin list [options]\n"
+                                "\n"
+                                "Lists the components of all plugins that are found.\n"
+                                "\n"
+                                "  -c, --config FILE          to search the plugins it names too\n"
+                                "  --plugins PATH             a .so file or a folder of them; repeatable\n"
+                                "  -h, --help                 this text\n";
+static const char info_help[] = "usage: lthost plugin info NAME [options]\n"
+                                "\n"
+                                "Prints the parameters of a component (MyNet, FILE.so:MyNet) or what a plugin file (FILE.so) holds.\n"
+                                "\n"
+                                "  -c, --config FILE          to search the plugins it names too\n"
+                                "  --plugins PATH             a .so file or a folder of them; repeatable\n"
+                                "  -h, --help                 this text\n";
+static const char ckpt_info_help[] = "usage: lthost ckpt info FILE\n"
+                                     "\n"
+                                     "Prints what a checkpoint holds: progress, metrics, tensors, configuration.\n";
+static const char verify_help[] = "usage: lthost ckpt verify FILE\n"
+                                  "\n"
+                                  "Checks that a checkpoint is whole: its length, its checksum and its structure.\n";
 
-#define RUN (LTH_OPT_CONFIG | LTH_OPT_CKPT_PATH | LTH_OPT_PLUGINS | LTH_OPT_OVERRIDE)
+#define RUN  (LTH_OPT_CONFIG | LTH_OPT_CKPT_PATH | LTH_OPT_PLUGINS | LTH_OPT_OVERRIDE)
 #define LOOK (LTH_OPT_CONFIG | LTH_OPT_PLUGINS)
 
 static const lth_verb_words verbs[] = {
@@ -125,7 +116,8 @@ static const lth_verb_words verbs[] = {
 };
 
 static const lth_option_words options[] = {
-    {LTH_OPT_CONFIG, "config"}, {LTH_OPT_CKPT_PATH, "ckpt_path"}, {LTH_OPT_INPUT, "input"}, {LTH_OPT_MODULE, "module"}, {LTH_OPT_PLUGINS, "plugins"},
+    {LTH_OPT_CONFIG, "config"}, {LTH_OPT_CKPT_PATH, "ckpt_path"}, {LTH_OPT_INPUT, "input"},
+    {LTH_OPT_MODULE, "module"}, {LTH_OPT_PLUGINS, "plugins"},
 };
 
 const lth_verb_words *lth_verbs(size_t *count) {
@@ -148,7 +140,18 @@ const char *lth_request_help(lth_verb verb) {
 }
 
 const char *lth_verb_name(lth_verb verb) {
-    static const char *const names[] = {"", "fit", "validate", "test", "predict", "config print", "config check", "config schema",
-                                        "plugin list", "plugin info", "ckpt info", "ckpt verify", "version"};
+    static const char *const names[] = {"",
+                                        "fit",
+                                        "validate",
+                                        "test",
+                                        "predict",
+                                        "config print",
+                                        "config check",
+                                        "config schema",
+                                        "plugin list",
+                                        "plugin info",
+                                        "ckpt info",
+                                        "ckpt verify",
+                                        "version"};
     return (unsigned)verb < sizeof names / sizeof *names ? names[verb] : "";
 }

@@ -1,21 +1,28 @@
 /* config/checks.c - what a schema cannot say of the trainer's arguments: numbers written in two ways, arguments that depend on each
- * other, and values of Lightning's that this build does not have yet. Looks at bound options only; a value that did not bind is its default. */
+ * other, and values of Lightning's that this build does not have yet. Looks at bound options only; a value that did not bind is its
+ * default. */
 #include "config/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct check { const lth_config *config; lth_diags *diags; } check;
+typedef struct check {
+    const lth_config *config;
+    lth_diags *diags;
+} check;
 
-#define CHECK_ERROR(c, key, hint, ...) LTH_CONFIG_ERROR((c)->diags, lth_node_get((c)->config->trainer_node, key), hint, "trainer." key __VA_ARGS__)
+#define CHECK_ERROR(c, key, hint, ...)                                                                                                     \
+    LTH_CONFIG_ERROR((c)->diags, lth_node_get((c)->config->trainer_node, key), hint, "trainer." key __VA_ARGS__)
 
 /* ---- numbers of batches ---- */
 
 static void check_limits(const check *c) {
     const lth_trainer_opts *opts = &c->config->trainer;
-    const struct { const char *key, *text; } limits[] = {
-        {"limit_train_batches", opts->limit_train_batches},     {"limit_val_batches", opts->limit_val_batches},
-        {"limit_test_batches", opts->limit_test_batches},       {"limit_predict_batches", opts->limit_predict_batches},
+    const struct {
+        const char *key, *text;
+    } limits[] = {
+        {"limit_train_batches", opts->limit_train_batches}, {"limit_val_batches", opts->limit_val_batches},
+        {"limit_test_batches", opts->limit_test_batches},   {"limit_predict_batches", opts->limit_predict_batches},
         {"overfit_batches", opts->overfit_batches},
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -33,7 +40,8 @@ static void check_limits(const check *c) {
 static bool is_duration(const char *text) {
     int days, hours, minutes, seconds, used = 0;
     bool read = sscanf(text, "%2d:%2d:%2d:%2d%n", &days, &hours, &minutes, &seconds, &used) == 4 && !text[used];
-    return read && strspn(text, "0123456789:") == (size_t)used && hours < 24 && minutes < 60 && seconds < 60 && days + hours + minutes + seconds > 0;
+    return read && strspn(text, "0123456789:") == (size_t)used && hours < 24 && minutes < 60 && seconds < 60 &&
+           days + hours + minutes + seconds > 0;
 }
 
 static void check_val_interval(const check *c) {
@@ -44,8 +52,8 @@ static void check_val_interval(const check *c) {
         return;
     }
     if (lth_limit_parse("", text, &limit, NULL) != LT_OK || limit.value <= 0) {
-        CHECK_ERROR(c, "val_check_interval", NULL, " must be a number of batches (100), a share of an epoch (0.25) or a time (00:01:30:00), not \"%s\"",
-                    text);
+        CHECK_ERROR(c, "val_check_interval", NULL,
+                    " must be a number of batches (100), a share of an epoch (0.25) or a time (00:01:30:00), not \"%s\"", text);
     } else if (limit.is_fraction && !opts->check_val_every_n_epoch.given && lth_node_get(c->config->trainer_node, "val_check_interval")) {
         CHECK_ERROR(c, "val_check_interval", "write it without a point: 100",
                     " must be a number of batches where check_val_every_n_epoch is null, which counts batches across epochs");
@@ -99,8 +107,8 @@ static void check_processes(const check *c) {
                     opts->devices);
     }
     if (opts->strategy && !one_of(opts->strategy, strategies)) {
-        CHECK_ERROR(c, "strategy", "use auto or single_device", ": \"%s\" is not possible yet; training in several processes comes in a later version",
-                    opts->strategy);
+        CHECK_ERROR(c, "strategy", "use auto or single_device",
+                    ": \"%s\" is not possible yet; training in several processes comes in a later version", opts->strategy);
     }
 }
 

@@ -21,7 +21,7 @@ const char *lth_config_path(lth_arena *arena, const lth_node *node, const char *
     return kept;
 }
 
-/* "plugins/models.so:LeNet": the file made absolute. A bare "models.so:LeNet" too: relative paths mean the place where they are written. */
+/* "plugins/models.so:Net": the file made absolute. A bare "models.so:Net" too: relative paths mean the place where they are written. */
 static const char *resolve_class_path(lth_arena *arena, const lth_node *node) {
     const char *colon = strrchr(node->text, ':');
     if (!colon) {
@@ -35,7 +35,7 @@ static const char *resolve_class_path(lth_arena *arena, const lth_node *node) {
 static bool check_class_path(const lth_node *node, const char *where, lth_diags *diags) {
     char seen[64];
     bool truth;
-    const char *example = "a name such as LeNet, file.so:LeNet or torch.optim.Adam";
+    const char *example = "a name such as Net, file.so:Net or some.models.Net";
     if (node->kind != LTH_NODE_SCALAR || lth_config_is_bool(node, &truth) || !*node->text) {
         LTH_CONFIG_ERROR(diags, node, example, "%s: %s is no class path", where, lth_node_describe(node, seen, sizeof seen));
         return false;
@@ -153,7 +153,8 @@ void lth_config_scheduler(lth_arena *arena, const lth_node *node, lth_node *reso
         LTH_CONFIG_ERROR(diags, lth_node_get(node, "interval"), NULL, "lr_scheduler.interval must be epoch or step, not \"%s\"", interval);
     }
     if (frequency && (!lth_parse_i64(frequency, &out->frequency) || out->frequency < 1)) {
-        LTH_CONFIG_ERROR(diags, lth_node_get(node, "frequency"), NULL, "lr_scheduler.frequency must be an integer >= 1, not \"%s\"", frequency);
+        LTH_CONFIG_ERROR(diags, lth_node_get(node, "frequency"), NULL, "lr_scheduler.frequency must be an integer >= 1, not \"%s\"",
+                         frequency);
     }
     if (strict && !lth_parse_bool(strict, &out->strict)) {
         LTH_CONFIG_ERROR(diags, lth_node_get(node, "strict"), NULL, "lr_scheduler.strict must be true or false, not \"%s\"", strict);

@@ -9,9 +9,9 @@
 #include "base/trainer_opts.h"
 
 typedef struct lth_component_ref {
-    const char *class_path;         /* "LeNet", "file.so:Id" (path resolved), "torch.optim.Adam" */
+    const char *class_path;         /* "Net", "file.so:Id" (path resolved), "some.models.Net" */
     const lth_node *init_args;      /* map or NULL */
-    const lth_node *node;           /* where it stands, for messages; NULL: from defaults */
+    const lth_node *node;           /* as it stands in root, for messages; origin LTH_FROM_DEFAULT: from defaults.yaml; NULL: absent */
 } lth_component_ref;
 
 /* When the scheduler steps: Lightning's lr_scheduler config, written beside class_path and init_args. */
@@ -20,7 +20,7 @@ typedef struct lth_scheduler_opts {
     int64_t frequency;              /* >= 1 */
     const char *monitor;            /* NULL: none */
     bool strict;                    /* the monitored metric must be there */
-    const char *name;               /* for LearningRateMonitor; NULL: none */
+    const char *name;               /* for logging; NULL: none */
 } lth_scheduler_opts;
 
 typedef struct lth_config {
@@ -68,6 +68,6 @@ extern const char lth_defaults_yaml[];  /* config/defaults.yaml, compiled in */
 extern const char *const lth_config_keys[];
 /* Text for `config schema` and `fit --help`: the top-level keys and every argument of the trainer. */
 void lth_config_schema(lth_buf *out);
-/* The id in a class path: "LeNet" of "LeNet", "models.so:LeNet" and "my.models.LeNet". */
+/* The id in a class path: "Net" of "Net", "models.so:Net" and "some.models.Net". */
 const char *lth_class_id(const char *class_path);
 #endif

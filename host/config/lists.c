@@ -7,7 +7,7 @@
 typedef struct list {
     lth_config *config;
     lth_diags *diags;
-    const char *name;       /* "callbacks" */
+    const char *name; /* "callbacks" */
     lth_component_ref *refs;
     size_t count;
     lth_node *resolved;
@@ -106,8 +106,9 @@ static void add_defaults(list *l, const lth_defaults *defaults, const lth_node *
         bool on = switched_on(trainer, one->enabled_by);
         const lth_component_ref *own = class_path && class_path->text ? find_class(l, given, class_path->text) : NULL;
         if (own && !on) {
-            LTH_CONFIG_ERROR(l->diags, own->node, "remove one of them", "trainer.callbacks: %s is given, but %s is false", own->class_path,
-                             l->config->trainer.barebones ? "barebones is on and" : one->enabled_by);
+            bool barebones = l->config->trainer.barebones;
+            LTH_CONFIG_ERROR(l->diags, own->node, "remove one of them", "trainer.callbacks: %s is given, but %s is %s", own->class_path,
+                             barebones ? "barebones" : one->enabled_by, barebones ? "true" : "false");
         } else if (!own && on && callbacks_on) {
             add(l, one->component, one->enabled_by);
         }

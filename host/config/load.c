@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-const char *const lth_config_keys[] = {"seed_everything", "trainer", "model", "data", "optimizer", "lr_scheduler", "plugins", "ckpt_path", NULL};
+const char *const lth_config_keys[] = {"seed_everything", "trainer", "model",     "data", "optimizer",
+                                       "lr_scheduler",    "plugins", "ckpt_path", NULL};
 enum { N_KEYS = sizeof lth_config_keys / sizeof *lth_config_keys - 1 };
 
 typedef struct loading {
@@ -16,7 +17,7 @@ typedef struct loading {
     const lth_config_source *source;
     lth_diags *diags;
     lth_defaults defaults;
-    lth_node *tree;         /* merged; config->root is made from it */
+    lth_node *tree; /* merged; config->root is made from it */
 } loading;
 
 /* ---- reading ---- */
@@ -54,7 +55,8 @@ static bool read_sources(loading *l) {
     }
     l->tree = l->defaults.tree;
     if (l->source->text) {
-        merge_text(l, l->source->text, strlen(l->source->text), l->source->text_name ? l->source->text_name : "checkpoint", LTH_FROM_CHECKPOINT);
+        merge_text(l, l->source->text, strlen(l->source->text), l->source->text_name ? l->source->text_name : "checkpoint",
+                   LTH_FROM_CHECKPOINT);
     }
     for (size_t i = 0; i < l->source->n_files; i++) {
         merge_file(l, l->source->files[i]);
@@ -103,8 +105,7 @@ static void set_root(loading *l, const char *key, lth_node *value, const lth_nod
 /* 32 bits, as all seeds that Lightning accepts. */
 static int64_t random_seed(void) {
     uint32_t seed = 0;
-    while (getrandom(&seed, sizeof seed, 0) < 0 && errno == EINTR) {
-    }
+    while (getrandom(&seed, sizeof seed, 0) < 0 && errno == EINTR) {}
     return seed;
 }
 
@@ -119,7 +120,8 @@ static void resolve_seed(loading *l) {
         config->seed = random_seed();
     } else if (!null && !is_bool) {
         char seen[64];
-        bool good = node->kind == LTH_NODE_SCALAR && lth_parse_i64(node->text, &config->seed) && config->seed >= 0 && config->seed <= UINT32_MAX;
+        bool good =
+            node->kind == LTH_NODE_SCALAR && lth_parse_i64(node->text, &config->seed) && config->seed >= 0 && config->seed <= UINT32_MAX;
         if (!good) {
             LTH_CONFIG_ERROR(l->diags, node, NULL, "seed_everything must be true, false or a number from 0 to 4294967295, not %s",
                              lth_node_describe(node, seen, sizeof seen));
@@ -228,7 +230,8 @@ static void resolve_plugins(loading *l) {
         if (item->kind == LTH_NODE_SCALAR && *item->text) {
             add_plugin(l, list, lth_config_path(arena, item, item->text), item);
         } else {
-            LTH_CONFIG_ERROR(l->diags, item, "a list of .so files or folders", "plugins: %s is no path", lth_node_describe(item, seen, sizeof seen));
+            LTH_CONFIG_ERROR(l->diags, item, "a list of .so files or folders", "plugins: %s is no path",
+                             lth_node_describe(item, seen, sizeof seen));
         }
     }
     if (l->config->n_plugins) {

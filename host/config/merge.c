@@ -65,9 +65,7 @@ lth_node *lth_config_as_component(lth_arena *arena, lth_node *node) {
     return map;
 }
 
-static bool is_component(const lth_node *node) {
-    return lth_node_get(node, "class_path") || lth_node_get(node, "init_args");
-}
+static bool is_component(const lth_node *node) { return lth_node_get(node, "class_path") || lth_node_get(node, "init_args"); }
 
 /* The arguments of one class mean nothing to another. */
 static void drop_old_arguments(lth_node *base, const lth_node *over) {
@@ -165,7 +163,7 @@ static void merge_child(lth_arena *arena, lth_node *base, lth_node *child) {
         lth_config_put(base, settle(arena, child));
         return;
     }
-    /* "LeNet" and {class_path: LeNet} are the same thing said shortly and at length. */
+    /* "Net" and {class_path: Net} are the same thing said shortly and at length. */
     if (is_component(old) && child->kind == LTH_NODE_SCALAR) {
         child = lth_config_as_component(arena, child);
     } else if (is_component(child) && old->kind == LTH_NODE_SCALAR) {

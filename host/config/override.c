@@ -9,8 +9,8 @@ typedef struct cursor {
     lth_arena *arena;
     lth_diags *diags;
     const lth_config_override *override;
-    lth_node *node;     /* map or list that the next word is looked up in */
-    lth_node *parent;   /* NULL at the root; node stands in it */
+    lth_node *node;   /* map or list that the next word is looked up in */
+    lth_node *parent; /* NULL at the root; node stands in it */
     place place;
 } cursor;
 
@@ -173,7 +173,8 @@ static bool step_to_element(cursor *c, const char *word, bool *used) {
         return true;
     }
     if (c->node->kind != LTH_NODE_LIST || count == 0) {
-        OVERRIDE_ERROR(c, "append one before it with `+=NAME`", "--%s: there is no element yet that \"%s\" could be set in", c->override->key, word);
+        OVERRIDE_ERROR(c, "append one before it with `+=NAME`", "--%s: there is no element yet that \"%s\" could be set in",
+                       c->override->key, word);
         return false;
     }
     if (!*used && !components) {
@@ -182,7 +183,8 @@ static bool step_to_element(cursor *c, const char *word, bool *used) {
     }
     index = *used ? index : count - 1;
     if (index >= count) {
-        OVERRIDE_ERROR(c, NULL, "--%s: index %zu is out of range; the list has %zu element%s", c->override->key, index, count, count == 1 ? "" : "s");
+        OVERRIDE_ERROR(c, NULL, "--%s: index %zu is out of range; the list has %zu element%s", c->override->key, index, count,
+                       count == 1 ? "" : "s");
         return false;
     }
     c->parent = c->node;
@@ -204,7 +206,7 @@ static void set_key(cursor *c, const char *word, lth_node *value) {
     }
     place below = place_below(c->place, word);
     if ((below == COMPONENT || below == SCHEDULER) && !c->override->append) {
-        value = lth_config_as_component(c->arena, value); /* --model LeNet */
+        value = lth_config_as_component(c->arena, value); /* --model Net */
     }
     over->first = value;
     lth_config_merge(c->arena, c->node, over);

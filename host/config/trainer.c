@@ -6,9 +6,16 @@
 
 /* Arguments of Lightning's Trainer that this build does not have. A value that asks for nothing is accepted, so that files written by
  * LightningCLI, which name every argument, can be read. */
-static const struct { const char *key, *harmless; } absent[] = {
-    {"num_nodes", "1"},         {"profiler", NULL},       {"plugins", NULL},          {"sync_batchnorm", "false"},
-    {"max_time", NULL},         {"model_registry", NULL}, {"use_distributed_sampler", "true"},
+static const struct {
+    const char *key, *harmless;
+} absent[] = {
+    {"num_nodes", "1"},
+    {"profiler", NULL},
+    {"plugins", NULL},
+    {"sync_batchnorm", "false"},
+    {"max_time", NULL},
+    {"model_registry", NULL},
+    {"use_distributed_sampler", "true"},
     {"enable_autolog_hparams", "true"},
 };
 enum { N_ABSENT = sizeof absent / sizeof *absent, MOST_KEYS = 128 };
@@ -69,8 +76,8 @@ static lth_node *bindable(lth_config *config, lth_diags *diags) {
 
 /* Lightning's barebones mode measures the loop alone: what it turns off may not be asked for in the same breath. */
 static void apply_barebones(lth_config *config, lth_diags *diags) {
-    static const char *const off[] = {"enable_checkpointing", "enable_progress_bar", "enable_model_summary", "detect_anomaly",
-                                      "fast_dev_run", "num_sanity_val_steps", "log_every_n_steps"};
+    static const char *const off[] = {"enable_checkpointing", "enable_progress_bar",  "enable_model_summary", "detect_anomaly",
+                                      "fast_dev_run",         "num_sanity_val_steps", "log_every_n_steps"};
     lth_trainer_opts *opts = &config->trainer;
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
         const lth_node *given = lth_node_get(config->trainer_node, off[i]);
@@ -103,7 +110,8 @@ void lth_config_schema(lth_buf *out) {
         "  seed_everything (int or bool) = true   Seed of parameters, shuffling and dropout; true: 0, false: a fresh one each time.",
         "  model                                  The model: a name, or class_path and init_args.",
         "  data                                   The datamodule, likewise.",
-        "  optimizer, lr_scheduler                Instead of those that the model sets up. lr_scheduler also takes interval (epoch or step),",
+        "  optimizer, lr_scheduler                Instead of those that the model sets up. lr_scheduler also takes interval (epoch or "
+        "step),",
         "                                         frequency, monitor, strict and name.",
         "  trainer                                See below.",
         "  plugins                                A list of .so files and of folders of them.",

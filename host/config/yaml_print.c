@@ -3,7 +3,10 @@
 #include "config/internal.h"
 #include <string.h>
 
-typedef struct printer { lth_buf *out; bool with_origins; } printer;
+typedef struct printer {
+    lth_buf *out;
+    bool with_origins;
+} printer;
 
 /* ---- scalars ---- */
 
@@ -50,12 +53,23 @@ static int character(const unsigned char *c, unsigned *code) {
 
 static void print_escaped(lth_buf *out, unsigned code) {
     switch (code) {
-    case '\n': lth_buf_add(out, "\\n"); break;
-    case '\t': lth_buf_add(out, "\\t"); break;
-    case '\r': lth_buf_add(out, "\\r"); break;
-    case '"': lth_buf_add(out, "\\\""); break;
-    case '\\': lth_buf_add(out, "\\\\"); break;
-    default: lth_buf_printf(out, code < 0x100 ? "\\x%02X" : "\\u%04X", code);
+    case '\n':
+        lth_buf_add(out, "\\n");
+        break;
+    case '\t':
+        lth_buf_add(out, "\\t");
+        break;
+    case '\r':
+        lth_buf_add(out, "\\r");
+        break;
+    case '"':
+        lth_buf_add(out, "\\\"");
+        break;
+    case '\\':
+        lth_buf_add(out, "\\\\");
+        break;
+    default:
+        lth_buf_printf(out, code < 0x100 ? "\\x%02X" : "\\u%04X", code);
     }
 }
 
@@ -87,7 +101,8 @@ static bool looks_typed(const char *text) {
     int64_t integer;
     double number;
     bool truth;
-    return strchr("0123456789+-.=", text[0]) || lth_parse_i64(text, &integer) || lth_parse_f64(text, &number) || lth_parse_bool(text, &truth) || lth_text_is_null(text);
+    bool number_like = strchr("0123456789+-.=", text[0]) || lth_parse_i64(text, &integer) || lth_parse_f64(text, &number);
+    return number_like || lth_parse_bool(text, &truth) || lth_text_is_null(text);
 }
 
 static void print_text(lth_buf *out, const char *text, bool is_text) {
@@ -112,9 +127,7 @@ static void print_key(lth_buf *out, const char *key) {
 
 static void print_children(printer *p, const lth_node *node, int indent);
 
-static void indent_line(printer *p, int indent) {
-    lth_buf_printf(p->out, "%*s", indent, "");
-}
+static void indent_line(printer *p, int indent) { lth_buf_printf(p->out, "%*s", indent, ""); }
 
 static void print_origin(printer *p, const lth_node *node) {
     static const char *const names[] = {"default", "file", "command line", "environment", "checkpoint"};
@@ -141,10 +154,18 @@ static void print_value(printer *p, const lth_node *node, int indent) {
     }
     lth_buf_add(p->out, " ");
     switch (node->kind) {
-    case LTH_NODE_SCALAR: print_text(p->out, node->text, node->quoted); break;
-    case LTH_NODE_LIST: lth_buf_add(p->out, "[]"); break;
-    case LTH_NODE_MAP: lth_buf_add(p->out, "{}"); break;
-    case LTH_NODE_NULL: lth_buf_add(p->out, "null"); break;
+    case LTH_NODE_SCALAR:
+        print_text(p->out, node->text, node->quoted);
+        break;
+    case LTH_NODE_LIST:
+        lth_buf_add(p->out, "[]");
+        break;
+    case LTH_NODE_MAP:
+        lth_buf_add(p->out, "{}");
+        break;
+    case LTH_NODE_NULL:
+        lth_buf_add(p->out, "null");
+        break;
     }
     print_origin(p, node);
 }

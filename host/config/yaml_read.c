@@ -5,8 +5,16 @@
 #include <string.h>
 #include <yaml.h>
 
-typedef struct measure { size_t nodes, bytes; int height; } measure;
-typedef struct anchor { struct anchor *next; const char *name; const lth_node *node; measure size; } anchor;
+typedef struct measure {
+    size_t nodes, bytes;
+    int height;
+} measure;
+typedef struct anchor {
+    struct anchor *next;
+    const char *name;
+    const lth_node *node;
+    measure size;
+} anchor;
 typedef struct reader {
     yaml_parser_t parser;
     const char *text, *file;
@@ -20,7 +28,7 @@ typedef struct reader {
 
 static lth_node *read_value(reader *r, const yaml_event_t *event, int depth);
 
-#define READ_ERROR(r, mark, hint, ...) \
+#define READ_ERROR(r, mark, hint, ...)                                                                                                     \
     lth_diag_add((r)->diags, LT_ECONFIG, (r)->file, (r)->origin == LTH_FROM_COMMAND_LINE ? 0 : (int)(mark).line + 1, hint, __VA_ARGS__)
 
 /* ---- syntax errors ---- */
@@ -227,7 +235,8 @@ static bool finish_merged(reader *r, map_reader *m, yaml_mark_t mark) {
 static void add_child(reader *r, map_reader *m, lth_node *child, yaml_mark_t mark) {
     const lth_node *before = find_key(m->map->first, child->key);
     if (before) {
-        READ_ERROR(r, mark, "remove one of them", "the key \"%s\" stands twice in this map; first on line %d", child->key, before->key_line);
+        READ_ERROR(r, mark, "remove one of them", "the key \"%s\" stands twice in this map; first on line %d", child->key,
+                   before->key_line);
         return; /* the rest is read too, so that everything wrong is reported */
     }
     *m->slot = child;
@@ -358,7 +367,9 @@ static lth_node *read_value(reader *r, const yaml_event_t *event, int depth) {
     }
     bool scalar = event->type == YAML_SCALAR_EVENT, list = event->type == YAML_SEQUENCE_START_EVENT;
     lth_node *node = scalar ? read_scalar(r, event) : read_container(r, event, depth);
-    const yaml_char_t *name = scalar ? event->data.scalar.anchor : list ? event->data.sequence_start.anchor : event->data.mapping_start.anchor;
+    const yaml_char_t *name = scalar ? event->data.scalar.anchor
+                              : list ? event->data.sequence_start.anchor
+                                     : event->data.mapping_start.anchor;
     return node && name && !keep_anchor(r, name, node, event->start_mark) ? NULL : node;
 }
 

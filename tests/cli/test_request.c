@@ -3,7 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
+
+#include <cmocka.h> /* wants those above first */
 
 #include "base/mem.h"
 #include "cli/words.h"
@@ -11,7 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct bench { lth_request request; lth_diags diags; int64_t live; } bench;
+typedef struct bench {
+    lth_request request;
+    lth_diags diags;
+    int64_t live;
+} bench;
 
 static int start(void **state) {
     static bench b;
@@ -34,12 +39,14 @@ static int end(void **state) {
 /* Words apart by one space; the program's name is added. */
 static void parse(bench *b, const char *line) {
     static char text[1024];
-    char *argv[64] = {(char *)"lthost"};
+    char *argv[64] = {(char *)"lthost"}, *rest = text, *word;
     int argc = 1;
     clear(b);
     snprintf(text, sizeof text, "%s", line);
-    for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
-        argv[argc++] = word;
+    while ((word = strsep(&rest, " "))) {
+        if (*word) {
+            argv[argc++] = word;
+        }
     }
     lth_request_parse(&b->request, argc, argv, &b->diags);
 }
@@ -106,7 +113,8 @@ static void help(void **state) {
 
 static void options(void **state) {
     bench *b = *state;
-    const lth_request *r = good(b, "fit -c a.yaml --config b.yaml --config=c.yaml -cd.yaml -c=e.yaml --ckpt_path last --plugins p --plugins=q");
+    const lth_request *r =
+        good(b, "fit -c a.yaml --config b.yaml --config=c.yaml -cd.yaml -c=e.yaml --ckpt_path last --plugins p --plugins=q");
     static const char *const files[] = {"a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"};
     assert_int_equal(r->n_configs, 5);
     for (size_t i = 0; i < 5; i++) {
@@ -123,12 +131,19 @@ static void options(void **state) {
 
 static void overrides(void **state) {
     bench *b = *state;
-    const lth_request *r = good(b, "fit --trainer.max_epochs=3 --trainer.max_steps -1 --model LeNet --trainer.callbacks+=X --trainer.callbacks+ Y "
-                                   "--trainer.fast_dev_run -c a.yaml --data.x== --seed_everything 5 --trainer.deterministic");
+    const lth_request *r =
+        good(b, "fit --trainer.max_epochs=3 --trainer.max_steps -1 --model LeNet --trainer.callbacks+=X --trainer.callbacks+ Y "
+                "--trainer.fast_dev_run -c a.yaml --data.x== --seed_everything 5 --trainer.deterministic");
     static const lth_override expected[] = {
-        {"trainer.max_epochs", "3", false}, {"trainer.max_steps", "-1", false}, {"model", "LeNet", false},
-        {"trainer.callbacks", "X", true},   {"trainer.callbacks", "Y", true},   {"trainer.fast_dev_run", "true", false},
-        {"data.x", "=", false},             {"seed_everything", "5", false},    {"trainer.deterministic", "true", false},
+        {"trainer.max_epochs", "3", false},
+        {"trainer.max_steps", "-1", false},
+        {"model", "LeNet", false},
+        {"trainer.callbacks", "X", true},
+        {"trainer.callbacks", "Y", true},
+        {"trainer.fast_dev_run", "true", false},
+        {"data.x", "=", false},
+        {"seed_everything", "5", false},
+        {"trainer.deterministic", "true", false},
     };
     assert_int_equal(r->n_overrides, sizeof expected / sizeof *expected);
     for (size_t i = 0; i < r->n_overrides; i++) {
@@ -201,8 +216,41 @@ static uint32_t rnd(uint32_t below) {
 static void random_argv(void **state) {
     bench *b = *state;
     static const char *const words[] = {
-        "fit", "config", "print", "plugin", "info", "ckpt", "x.yaml", "-c", "--config", "--config=", "-c=", "--", "-", "", "--help", "-h", "--version", "--input", "--module=m",
-        "--trainer.max_epochs", "--trainer.callbacks+=X", "--model", "--=", "--+", "--+=", "--.", "--trainer.", "-1", "---", "help", "--plugins", "--ckpt_path", "\xff\xfe", "=", "+",
+        "fit",
+        "config",
+        "print",
+        "plugin",
+        "info",
+        "ckpt",
+        "x.yaml",
+        "-c",
+        "--config",
+        "--config=",
+        "-c=",
+        "--",
+        "-",
+        "",
+        "--help",
+        "-h",
+        "--version",
+        "--input",
+        "--module=m",
+        "--trainer.max_epochs",
+        "--trainer.callbacks+=X",
+        "--model",
+        "--=",
+        "--+",
+        "--+=",
+        "--.",
+        "--trainer.",
+        "-1",
+        "---",
+        "help",
+        "--plugins",
+        "--ckpt_path",
+        "\xff\xfe",
+        "=",
+        "+",
     };
     for (int round = 0; round < 5000; round++) {
         char made[12][16], *argv[13];
@@ -232,7 +280,8 @@ static void random_argv(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(verbs), TEST(help), TEST(options), TEST(overrides), TEST(mistakes), TEST(same_keys_as_config), TEST(nth_allocation), TEST(random_argv),
+        TEST(verbs),          TEST(help),        TEST(options), TEST(overrides), TEST(mistakes), TEST(same_keys_as_config),
+        TEST(nth_allocation), TEST(random_argv),
     };
     return cmocka_run_group_tests_name("cli.request", tests, NULL, NULL);
 }

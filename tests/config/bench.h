@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
+
+#include <cmocka.h> /* wants those above first */
 
 #include "base/mem.h"
 #include "config/config.h"
@@ -81,7 +82,8 @@ static UNUSED lt_status load(bench *b, bool need_model) {
     for (size_t i = 0; i < b->n_files; i++) {
         files[i] = b->files[i];
     }
-    lth_config_source source = {.files = files, .n_files = b->n_files, .overrides = b->overrides, .n_overrides = b->n_overrides, .need_model = need_model};
+    lth_config_source source = {
+        .files = files, .n_files = b->n_files, .overrides = b->overrides, .n_overrides = b->n_overrides, .need_model = need_model};
     lth_config_free(b->config);
     lth_diags_release(&b->diags);
     lt_status status = lth_config_load(&source, &b->diags, &b->config);

@@ -17,14 +17,69 @@ static const char *const documents[] = {
     "trainer: {max_epochs: -1, devices: auto, precision: 32-true, fast_dev_run: 2, num_threads: 1e1, default_root_dir: ~/x}\n",
 };
 static const char *const pieces[] = {
-    ": ", "- ", "\n", "  ", "\t", "[", "]", "{", "}", ",", "&a ", "*a", "<<: *a", "null", "~", "true", "\"", "'", "|", ">", "#", "---\n", "...\n", "!!str ", "? ",
-    "+:", "class_path: ", "init_args: ", "trainer:\n", "callbacks", "logger", "1e999", "-0", ".nan", "\\", "\xc3\xa9", "\xff", "%", "@", "99999999999999999999",
+    ": ",
+    "- ",
+    "\n",
+    "  ",
+    "\t",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "null",
+    "~",
+    "true",
+    "\"",
+    "'",
+    "|",
+    ">",
+    "#",
+    "---\n",
+    "...\n",
+    "!!str ",
+    "? ",
+    "+:",
+    "class_path: ",
+    "init_args: ",
+    "trainer:\n",
+    "callbacks",
+    "logger",
+    "1e999",
+    "-0",
+    ".nan",
+    "\\",
+    "\xc3\xa9",
+    "\xff",
+    "%",
+    "@",
+    "99999999999999999999",
 };
 static const char *const keys[] = {
-    "trainer.max_epochs", "trainer.callbacks", "trainer.callbacks.patience", "trainer.callbacks.0.x", "trainer.logger", "model", "model.x.y", "data.init_args",
-    "lr_scheduler.interval", "plugins", "seed_everything", "trainer", "model.init_args.widths.1", "a.b", "", ".", "trainer.logger.1.class_path", "model.class_path",
+    "trainer.max_epochs",
+    "trainer.callbacks",
+    "trainer.callbacks.patience",
+    "trainer.callbacks.0.x",
+    "trainer.logger",
+    "model",
+    "model.x.y",
+    "data.init_args",
+    "lr_scheduler.interval",
+    "plugins",
+    "seed_everything",
+    "trainer",
+    "model.init_args.widths.1",
+    "a.b",
+    "",
+    ".",
+    "trainer.logger.1.class_path",
+    "model.class_path",
 };
-static const char *const values[] = {"1", "X", "null", "[1, {a: 2}]", "{class_path: Z, init_args: {b: 1}}", "", "false", "\"q\"", "[", "a: b", "0.5", "\xc3\xa9", "[[1]]"};
+static const char *const values[] = {
+    "1", "X", "null", "[1, {a: 2}]", "{class_path: Z, init_args: {b: 1}}", "", "false", "\"q\"", "[", "a: b", "0.5", "\xc3\xa9", "[[1]]"};
 #define PICK(list) list[rnd(sizeof list / sizeof *list)]
 enum { ROOM = 2048 };
 
@@ -81,7 +136,8 @@ static void check_resolved(const lth_config *config) {
     lth_config *again = NULL;
     lth_yaml_print(config->root, false, &out);
     lth_config_source source = {.text = lth_buf_text(&out), .text_name = "saved"};
-    if (lth_config_load(&source, &diags, &again) != LT_OK || again->n_callbacks != config->n_callbacks || again->n_loggers != config->n_loggers) {
+    if (lth_config_load(&source, &diags, &again) != LT_OK || again->n_callbacks != config->n_callbacks ||
+        again->n_loggers != config->n_loggers) {
         lth_diags_print(&diags, stderr);
         fail_msg("not the same when loaded again:\n%s", lth_buf_text(&out));
     }
@@ -129,7 +185,7 @@ static void mutations(void **state) {
     (void)state;
     const char *more = getenv("LTHOST_FUZZ_ROUNDS");
     size_t trees = 0, configs = 0;
-    for (int rounds = more ? atoi(more) : 5000; rounds > 0; rounds--) {
+    for (long rounds = more ? strtol(more, NULL, 10) : 5000; rounds > 0; rounds--) {
         char text[ROOM];
         const char *document = PICK(documents);
         size_t size = strlen(document);

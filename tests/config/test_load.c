@@ -103,10 +103,13 @@ static void paths(void **state) {
 static void resolved_is_stable(void **state) {
     bench *b = *state;
     static const char *const files[] = {
-        "", "trainer: {callbacks: false, logger: false}\n", "trainer: {callbacks: [X, ModelSummary], enable_progress_bar: false}\n",
+        "",
+        "trainer: {callbacks: false, logger: false}\n",
+        "trainer: {callbacks: [X, ModelSummary], enable_progress_bar: false}\n",
         "model: a.so:M\ndata: {class_path: D, init_args: {x: [1, 'a', \"\\n\"]}}\noptimizer: Adam\n"
         "lr_scheduler: {class_path: S, interval: step, name: n}\nplugins: p\nckpt_path: last\n",
-        "trainer: {barebones: true}\n", "trainer: {max_epochs: -1, devices: 1, limit_val_batches: 3, check_val_every_n_epoch: null, val_check_interval: 10}\n",
+        "trainer: {barebones: true}\n",
+        "trainer: {max_epochs: -1, devices: 1, limit_val_batches: 3, check_val_every_n_epoch: null, val_check_interval: 10}\n",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         lth_buf first = {0}, second = {0};
@@ -126,7 +129,8 @@ static void resolved_is_stable(void **state) {
 static void text_of_a_checkpoint(void **state) {
     bench *b = *state;
     lth_config_override override = {"model.hidden", "3", false};
-    lth_config_source source = {.text = "model: LeNet\ndata: MNIST\n", .text_name = "x.h5", .overrides = &override, .n_overrides = 1, .need_model = true};
+    lth_config_source source = {
+        .text = "model: LeNet\ndata: MNIST\n", .text_name = "x.h5", .overrides = &override, .n_overrides = 1, .need_model = true};
     assert_int_equal(lth_config_load(&source, &b->diags, &b->config), LT_OK);
     assert_string_equal(text_at(b->config, "model.init_args.hidden"), "3");
     assert_int_equal(lth_node_at(b->config->root, "data.class_path")->origin, LTH_FROM_CHECKPOINT);
@@ -181,6 +185,7 @@ static void one_mistake_each(void **state) {
     one_error(b, "trainer:\n  precision: bf16-mixed\n", 2, "only 32-true");
     one_error(b, "trainer:\n  accelerator: cuda\n", 2, "no backend for \"cuda\"");
     one_error(b, "trainer:\n  accelerator: quantum\n", 2, "is no accelerator");
+    one_error(b, "trainer:\n  barebones: true\n  callbacks: [ProgressBar]\n", 3, "ProgressBar is given, but barebones is true");
     one_error(b, "trainer:\n  profiler: simple\n", 2, "not supported by this build");
     one_error(b, "trainer:\n  barebones: true\n  enable_progress_bar: true\n", 3, "cannot be set together with barebones");
     one_error(b, "trainer:\n  barebones: true\n  logger: CSVLogger\n", 3, "cannot be set together with barebones");
@@ -200,7 +205,8 @@ static void wrong_components(void **state) {
     one_error(b, "model: [X]\n", 1, "is no class path");
     one_error(b, "model:\n  class_path: X\n  init_args: 3\n", 3, "model.init_args must be a map");
     one_error(b, "model:\n  class_path: X\n  init_arg: {}\n", 3, "did you mean \"init_args\"?");
-    assert_non_null(strstr(one_error(b, "model:\n  class_path: X\n  hidden: 3\n", 3, "unknown key \"hidden\" of model")->hint, "init_args"));
+    assert_non_null(
+        strstr(one_error(b, "model:\n  class_path: X\n  hidden: 3\n", 3, "unknown key \"hidden\" of model")->hint, "init_args"));
     one_error(b, "trainer:\n  callbacks:\n    - X\n    - {class_path: null}\n", 4, "trainer.callbacks.1: class_path is missing");
     one_error(b, "lr_scheduler: S\n", 1, "lr_scheduler needs an optimizer");
     one_error(b, "optimizer: A\nlr_scheduler:\n  class_path: S\n  interval: hour\n", 4, "must be epoch or step");
@@ -230,7 +236,8 @@ static void all_at_once(void **state) {
 
 static void keep_errors(void **state) {
     bench *b = *state;
-    lth_config_source source = {.text = "model: {class_path: M, init_args: {x: 1}}\ndata: []\ntrainer: {max_epoch: 1}\n", .keep_errors = true};
+    lth_config_source source = {.text = "model: {class_path: M, init_args: {x: 1}}\ndata: []\ntrainer: {max_epoch: 1}\n",
+                                .keep_errors = true};
     assert_int_equal(lth_config_load(&source, &b->diags, &b->config), LT_ECONFIG);
     assert_non_null(b->config);
     assert_string_equal(b->config->model.class_path, "M");
@@ -239,10 +246,13 @@ static void keep_errors(void **state) {
 
 static void files_of_lightning(void **state) {
     bench *b = *state;
-    lth_config *c = load_text(b, "seed_everything: true\ntrainer:\n  accelerator: auto\n  strategy: auto\n  devices: auto\n  num_nodes: 1\n  precision: null\n"
-                                 "  logger: null\n  callbacks: null\n  fast_dev_run: false\n  max_epochs: null\n  max_time: null\n  limit_train_batches: null\n"
-                                 "  val_check_interval: null\n  log_every_n_steps: null\n  enable_checkpointing: null\n  profiler: null\n  gradient_clip_val: null\n"
-                                 "  sync_batchnorm: false\n  plugins: null\n  use_distributed_sampler: true\n  num_sanity_val_steps: null\n  default_root_dir: null\n");
+    lth_config *c = load_text(
+        b,
+        "seed_everything: true\ntrainer:\n  accelerator: auto\n  strategy: auto\n  devices: auto\n  num_nodes: 1\n  precision: null\n"
+        "  logger: null\n  callbacks: null\n  fast_dev_run: false\n  max_epochs: null\n  max_time: null\n  limit_train_batches: null\n"
+        "  val_check_interval: null\n  log_every_n_steps: null\n  enable_checkpointing: null\n  profiler: null\n  gradient_clip_val: null\n"
+        "  sync_batchnorm: false\n  plugins: null\n  use_distributed_sampler: true\n  num_sanity_val_steps: null\n  default_root_dir: "
+        "null\n");
     assert_int_equal(c->trainer.log_every_n_steps, 50);
     assert_true(c->trainer.enable_checkpointing);
     assert_int_equal(c->n_callbacks, 3);
@@ -262,9 +272,21 @@ static void schema_text(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_start, bench_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(defaults), TEST(given_callbacks_are_added), TEST(loggers), TEST(seeds), TEST(paths), TEST(resolved_is_stable), TEST(text_of_a_checkpoint),
-        TEST(files_that_cannot_be_read), TEST(model_is_needed), TEST(one_mistake_each), TEST(wrong_components), TEST(all_at_once), TEST(keep_errors),
-        TEST(files_of_lightning), TEST(schema_text),
+        TEST(defaults),
+        TEST(given_callbacks_are_added),
+        TEST(loggers),
+        TEST(seeds),
+        TEST(paths),
+        TEST(resolved_is_stable),
+        TEST(text_of_a_checkpoint),
+        TEST(files_that_cannot_be_read),
+        TEST(model_is_needed),
+        TEST(one_mistake_each),
+        TEST(wrong_components),
+        TEST(all_at_once),
+        TEST(keep_errors),
+        TEST(files_of_lightning),
+        TEST(schema_text),
     };
     return cmocka_run_group_tests_name("config.load", tests, NULL, NULL);
 }

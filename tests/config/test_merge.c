@@ -176,8 +176,10 @@ static void wrong_overrides(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_start, bench_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(later_files_win), TEST(another_class_drops_arguments), TEST(append_and_clear), TEST(dotted_keys),
-        TEST(short_forms),     TEST(override_values),               TEST(wrong_overrides),
+        TEST(later_files_win),  TEST(another_class_drops_arguments),
+        TEST(append_and_clear), TEST(dotted_keys),
+        TEST(short_forms),      TEST(override_values),
+        TEST(wrong_overrides),
     };
     return cmocka_run_group_tests_name("config.merge", tests, NULL, NULL);
 }

@@ -125,7 +125,8 @@ static void alias_expansion(void **state) {
     lth_buf text = {0};
     lth_buf_add(&text, "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 10; i++) {
-        lth_buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        lth_buf_printf(&text, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1, i - 1,
+                       i - 1, i - 1, i - 1);
     }
     wrong(b, lth_buf_text(&text), 6, "makes the file too large");
     lth_buf_clear(&text);
@@ -199,13 +200,20 @@ static void check_round_trip(bench *b, const char *yaml) {
 static void round_trips(void **state) {
     bench *b = *state;
     static const char *const documents[] = {
-        "", "{}", "[]", "null", "text", "'1'", "a: 1\nb: [1, [2, 3], {c: d, e: [f]}, []]\n",
+        "",
+        "{}",
+        "[]",
+        "null",
+        "text",
+        "'1'",
+        "a: 1\nb: [1, [2, 3], {c: d, e: [f]}, []]\n",
         "a: '1'\nb: \"true\"\nc: 'null'\nd: '~'\ne: 1e3\nf: .5\ng: ''\n",
         "a: '- x'\nb: ' x'\nc: 'x: y'\nd: 'x #y'\ne: '#'\nf: 'a:'\ng: '---'\nh: '%x'\ni: '@x'\nj: -x\nk: '?'\n",
         "a: \"line\\nline\"\nb: |\n  two\n  lines\nc: >\n  folded\n  text\nd: plain\n  over lines\ne: \"tab\\there\"\n",
         "a: \"\\u2028\\u0085\\ufeff\\x07\\x7f\\U0001F600\"\nb: \xc3\xa9\n",
         "'a b': 1\n'c: d': 2\n'': 3\n'<<': 4\n'#': 5\n'- x': 6\n? long\n: 7\n'null': 8\n\"n\\nl\": 9\n",
-        "- - - a\n    - b\n  - c\n- - d\n", "- a: 1\n  b:\n    c: 2\n- d:\n  - e\n- {}\n",
+        "- - - a\n    - b\n  - c\n- - d\n",
+        "- a: 1\n  b:\n    c: 2\n- d:\n  - e\n- {}\n",
         "a: '2026-01-31'\nb: '12:30'\nc: 2026-01-31\nd: 0x10\ne: '0x10'\n",
     };
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
@@ -217,7 +225,8 @@ static void block_style(void **state) {
     bench *b = *state;
     lth_arena arena = {0};
     lth_buf out = {0};
-    const char *text = "model:\n  class_path: LeNet\n  init_args:\n    betas:\n      - 0.9\n      - \"0.99\"\nlist:\n  - a: 1\n    b: 2\n  - null\n";
+    const char *text =
+        "model:\n  class_path: LeNet\n  init_args:\n    betas:\n      - 0.9\n      - \"0.99\"\nlist:\n  - a: 1\n    b: 2\n  - null\n";
     lth_yaml_print(parse(b, &arena, text), false, &out);
     assert_string_equal(lth_buf_text(&out), text);
     lth_buf_clear(&out);
@@ -229,12 +238,18 @@ static void block_style(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(values_and_places, bench_start, bench_end), cmocka_unit_test_setup_teardown(empty_files, bench_start, bench_end),
-        cmocka_unit_test_setup_teardown(anchors, bench_start, bench_end),           cmocka_unit_test_setup_teardown(malformed, bench_start, bench_end),
-        cmocka_unit_test_setup_teardown(tabs_are_named, bench_start, bench_end),    cmocka_unit_test_setup_teardown(all_duplicates_at_once, bench_start, bench_end),
-        cmocka_unit_test_setup_teardown(deep_nesting, bench_start, bench_end),      cmocka_unit_test_setup_teardown(alias_expansion, bench_start, bench_end),
-        cmocka_unit_test_setup_teardown(too_many, bench_start, bench_end),          cmocka_unit_test_setup_teardown(flow_text, bench_start, bench_end),
-        cmocka_unit_test_setup_teardown(round_trips, bench_start, bench_end),       cmocka_unit_test_setup_teardown(block_style, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(values_and_places, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(empty_files, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(anchors, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(malformed, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(tabs_are_named, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(all_duplicates_at_once, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(deep_nesting, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(alias_expansion, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(too_many, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(flow_text, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(round_trips, bench_start, bench_end),
+        cmocka_unit_test_setup_teardown(block_style, bench_start, bench_end),
     };
     return cmocka_run_group_tests_name("config.yaml", tests, NULL, NULL);
 }
