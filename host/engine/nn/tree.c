@@ -318,7 +318,6 @@ lt_status lth_modules_seal(lth_modules *m, lth_error *err) {
 
 void lth_modules_zero_grad(lth_modules *m) {
     for (int64_t k = 0; k < m->n_params; k++) {
-        lt_tensor *t = m->params[k]->value;
-        t->grad_fresh = t->grad->grad_fresh = 1;
+        lth_param_set_fresh(m->params[k], true);
     }
 }

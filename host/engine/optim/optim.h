@@ -9,6 +9,9 @@
 typedef struct lth_optim lth_optim;
 typedef struct lth_sched lth_sched;
 
+/* An optimizer whose slots depend on its parameters answers base.get_interface with this id: an array like lt_optimizer.slots. */
+#define LTH_OPTIM_SLOTS "lt.optimizer.slots/1"
+
 lt_status lth_optim_new(lth_optim **out, lth_modules *modules, const lt_optimizer *iface, void *self, lt_ctx *ctx);
 void lth_optim_free(lth_optim *o);
 /* Parameters that got a gradient in this window: neighbours with equal step counts meet in one span. No allocation. */
@@ -20,7 +23,8 @@ int32_t lth_optim_groups(const lth_optim *o);
 double lth_optim_lr(const lth_optim *o, int32_t group);
 void lth_optim_set_lr(lth_optim *o, int32_t group, double lr);
 double lth_optim_value(lth_optim *o, lt_ctx *ctx, int32_t group, const char *key);
-/* prefix/<slot>/<parameter>, prefix/step/<parameter>, prefix/lr (groups); load refuses unknown shapes by name. */
+/* prefix/<slot>/<parameter>, prefix/step/<parameter> (f32 scalar, as PyTorch's) of parameters that were updated, prefix/lr (groups),
+ * prefix/component/... (what the component saves); load refuses unknown names and shapes by name. */
 lt_status lth_optim_save(const lth_optim *o, lt_ctx *ctx, lth_snapshot *out, const char *prefix, lth_error *err);
 lt_status lth_optim_load(lth_optim *o, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err);
 

@@ -1,0 +1,67 @@
+/* engine/optim/table.c - the lt.optim/1 table: a model's choice of optimizer and scheduler, and the fused updates for components. */
+#include "engine/optim/optim.h"
+#include <string.h>
+
+static lt_status setup_closed(lt_ctx *ctx, const char *op, void *caller) {
+    return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "%s: only in configure_optimizers, with the setup given there", op);
+}
+
+static lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_use_optimizer", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!setup || !id) {
+        return setup_closed(ctx, "lt_use_optimizer", LTH_CALLER);
+    }
+    if (setup->optimizer) {
+        return lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_use_optimizer", LTH_CALLER, "lt_use_optimizer: %s is chosen already; only one "
+                           "optimizer yet", setup->optimizer);
+    }
+    setup->optimizer = lth_arena_strdup(setup->arena, id);
+    setup->optimizer_params = lth_arena_strdup(setup->arena, params ? params : "");
+    return setup->optimizer && setup->optimizer_params ? LT_OK : lth_fail(&ctx->error, LT_ENOMEM, "lt_use_optimizer: out of memory");
+}
+
+static lt_status use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts *opts) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_use_lr_scheduler", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!setup || !id) {
+        return setup_closed(ctx, "lt_use_lr_scheduler", LTH_CALLER);
+    }
+    if (setup->scheduler) {
+        return lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_use_lr_scheduler", LTH_CALLER, "lt_use_lr_scheduler: %s is chosen already; only "
+                           "one scheduler yet", setup->scheduler);
+    }
+    lt_lr_scheduler_opts o = {0};
+    if (opts) {
+        memcpy(&o, opts, opts->struct_size && opts->struct_size < sizeof o ? opts->struct_size : sizeof o);
+    }
+    setup->scheduler = lth_arena_strdup(setup->arena, id);
+    setup->scheduler_params = lth_arena_strdup(setup->arena, params ? params : "");
+    setup->monitor = o.monitor ? lth_arena_strdup(setup->arena, o.monitor) : NULL;
+    setup->name = lth_arena_strdup(setup->arena, o.name ? o.name : id);
+    setup->per_step = o.per_step;
+    setup->strict = !o.not_strict;
+    setup->frequency = o.frequency ? o.frequency : 1;
+    bool good = setup->scheduler && setup->scheduler_params && setup->name && (setup->monitor || !o.monitor);
+    if (setup->frequency < 1) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_use_lr_scheduler", LTH_CALLER, "lt_use_lr_scheduler: frequency must be at least 1, got %lld",
+                           (long long)o.frequency);
+    }
+    return good ? LT_OK : lth_fail(&ctx->error, LT_ENOMEM, "lt_use_lr_scheduler: out of memory");
+}
+
+static lt_status sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_optim_sgd", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    return ctx->engine->backend->sgd(ctx->engine->device, span, args, &ctx->error);
+}
+
+static lt_status adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_optim_adam", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    return ctx->engine->backend->adam(ctx->engine->device, span, args, &ctx->error);
+}
+
+const lt_optim_api lth_optim_table = {
+    .struct_size = sizeof(lt_optim_api),
+    .use_optimizer = use_optimizer,
+    .use_lr_scheduler = use_lr_scheduler,
+    .sgd = sgd,
+    .adam = adam,
+};
