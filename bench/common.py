@@ -26,10 +26,22 @@ def spread(values):
     return {"median": statistics.median(values), "min": values[0], "max": values[-1], "n": len(values)} if values else None
 
 
+def busy_seconds():
+    """CPU seconds that all processes of the machine have used, or None where /proc does not say."""
+    try:
+        with open("/proc/stat", encoding="utf-8") as stream:
+            fields = [int(v) for v in stream.readline().split()[1:]]
+    except (OSError, ValueError):
+        return None
+    idle = fields[3] + fields[4]  # idle, iowait
+    return (sum(fields[:8]) - idle) / os.sysconf("SC_CLK_TCK")
+
+
 def run_child(command, cpus, threads, until=None, cwd=None):
-    """Runs a pinned child. Returns wall seconds (to its end, or to its line `until`), peak RSS in MB, exit status and output."""
+    """Runs a pinned child. Returns wall seconds (to its end, or to its line `until`), peak RSS in MB, exit status, output, and
+    `foreign`: how many cores others kept busy meanwhile; a figure with much of that is worth little."""
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), busy_seconds()
     child = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              preexec_fn=lambda: os.sched_setaffinity(0, cpus[:threads]))
     lines, wall = [], None
@@ -41,7 +53,8 @@ def run_child(command, cpus, threads, until=None, cwd=None):
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     ended = time.perf_counter() - began
-    return {"seconds": ended if wall is None else wall, "rss_mb": usage.ru_maxrss / 1024, "status": child.returncode, "output": "".join(lines)}
+    foreign = 0.0 if busy is None else max(0.0, (busy_seconds() - busy - usage.ru_utime - usage.ru_stime) / ended)
+    return {"foreign": round(foreign, 3), "seconds": ended if wall is None else wall, "rss_mb": usage.ru_maxrss / 1024, "status": child.returncode, "output": "".join(lines)}
 
 
 def last_json(text):
@@ -93,7 +106,7 @@ def machine():
         "cpu": first_match("/proc/cpuinfo", r"^model name\s*:(.*)$") + f" ({vendor}, family {family}, model {model})",
         "cores": len(os.sched_getaffinity(0)), "isa": " ".join(isa), "kernel": platform.release().split("-")[0],
         "system": first_match("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
-        "load": round(os.getloadavg()[0], 2), "date": datetime.date.today().isoformat(),
+        "date": datetime.date.today().isoformat(),
     }
 
 

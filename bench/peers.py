@@ -172,7 +172,7 @@ def measure(case, cpus, python=sys.executable):
     if done["status"] or result is None:
         sys.exit(f"{case}: exit {done['status']}\n{done['output'][-2000:]}")
     out = {key: value for key, value in case.items() if key != "idx"}
-    out.update(result, rss_mb=round(done["rss_mb"], 1))
+    out.update(result, rss_mb=round(done["rss_mb"], 1), foreign=done["foreign"])
     if until:
         out["ms_to_first_step"] = round(done["seconds"] * 1e3, 1)
     return out
@@ -192,7 +192,7 @@ def cases(works, peers, threads, idx):
 
 def describe(r):
     figure = f"{r['ms_to_first_step']:10.0f} ms to first step" if r["kind"] == "start" else f"{r['us_per_step']['median']:10.1f} us/step"
-    return f"{r['work']:17} {r['peer']:10} {r['threads']} thread(s) {figure}  {r['rss_mb']:.0f} MB"
+    return f"{r['work']:17} {r['peer']:10} {r['threads']} thread(s) {figure}  {r['rss_mb']:.0f} MB, others {r['foreign']:.2f} cores"
 
 
 def main():
