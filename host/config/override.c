@@ -169,7 +169,7 @@ static bool step_to_element(cursor *c, const char *word, bool *used) {
     bool components = c->place == COMPONENT_LIST, truth;
     *used = parse_index(word, &index);
     if (components && c->node->kind != LTH_NODE_LIST && !lth_node_is_null(c->node) && !lth_config_is_bool(c->node, &truth) && !*used) {
-        c->place = COMPONENT; /* `logger: CSVLogger`: a single one needs no list */
+        c->place = COMPONENT; /* `logger: Name`: a single one needs no list */
         return true;
     }
     if (c->node->kind != LTH_NODE_LIST || count == 0) {
