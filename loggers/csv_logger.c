@@ -101,9 +101,9 @@ static void read_header(lt_ctx *ctx, csv *c, const char *text, size_t size) {
 
 /* ---- rewriting: a wider header, or fewer rows ---- */
 
-typedef struct text { char *data; size_t size, room; bool failed; } text;
+typedef struct lines { char *data; size_t size, room; bool failed; } lines;
 
-static void put(text *t, const char *data, size_t size) {
+static void put(lines *t, const char *data, size_t size) {
     if (t->size + size > t->room) {
         size_t room = 2 * (t->size + size) + 4096;
         char *grown = realloc(t->data, room);
@@ -119,7 +119,7 @@ static void put(text *t, const char *data, size_t size) {
     t->size += size;
 }
 
-static void put_header(text *t, const csv *c) {
+static void put_header(lines *t, const csv *c) {
     put(t, "epoch,step", 10);
     for (int i = 0; i < c->count; i++) {
         put(t, ",", 1);
@@ -129,7 +129,7 @@ static void put_header(text *t, const csv *c) {
 }
 
 /* Old rows, padded to the columns there are now. */
-static void put_rows(text *t, const csv *c, const char *data, size_t size, int64_t limit) {
+static void put_rows(lines *t, const csv *c, const char *data, size_t size, int64_t limit) {
     const char *line = memchr(data, '\n', size), *end = data + size;
 
     for (int64_t row = 0; line && line + 1 < end && (limit < 0 || row < limit); row++) {
@@ -154,7 +154,7 @@ static void put_rows(text *t, const csv *c, const char *data, size_t size, int64
 static lt_status rewrite(lt_ctx *ctx, csv *c, int64_t limit) {
     size_t size = 0;
     const char *old = lt_file_content(ctx, c->file, &size);
-    text t = {0};
+    lines t = {0};
 
     if (!old) {
         return lt_ctx_status(ctx);
@@ -202,6 +202,19 @@ static lt_status add_columns(lt_ctx *ctx, csv *c, const lt_scalars *const *rows,
     return LT_OK;
 }
 
+/* The shortest text that reads back as the same number: 0.1, not 0.10000000000000001. */
+static void print_number(lt_ctx *ctx, csv *c, double value) {
+    char out[40];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(out, sizeof out, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) {
+            break;
+        }
+    }
+    lt_file_print(ctx, c->file, ",%s", out);
+}
+
 static void print_row(lt_ctx *ctx, csv *c, const lt_scalars *row) {
     double values[COLUMNS];
     bool there[COLUMNS];
@@ -220,7 +233,7 @@ static void print_row(lt_ctx *ctx, csv *c, const lt_scalars *row) {
     lt_file_print(ctx, c->file, "%" PRId64 ",%" PRId64, row->epoch, row->step);
     for (int i = 0; i < c->count; i++) {
         if (there[i]) {
-            lt_file_print(ctx, c->file, ",%.17g", values[i]);
+            print_number(ctx, c, values[i]);
         } else {
             lt_file_write(ctx, c->file, ",", 1);
         }
@@ -252,7 +265,7 @@ static lt_status scalars(lt_ctx *ctx, void *self, const lt_scalars *const *rows,
 /* "model/hidden" -> "model/hidden: 128", one line each: a flat YAML map. */
 static lt_status hparams(lt_ctx *ctx, void *self, const lt_hparams *h) {
     lt_file *file = lt_file_append(ctx, "hparams.yaml");
-    text t = {0};
+    lines t = {0};
 
     (void)self;
     for (uint32_t i = 0; i < h->count; i++) {

@@ -12,7 +12,7 @@ typedef struct lth_where { const char *path, *plugin, *version, *kind, *componen
 struct lth_engine;  /* engine/tensor/engine.h: tensors, tape, generator */
 struct lth_modules; /* engine/nn/module.h: the module tree being made or trained */
 struct lth_loaders; /* engine/data/loader.h: datasets and loaders of the stage */
-struct lth_run;     /* trainer/run.h: what the lt.trainer/1 functions may see */
+struct lth_hookview;     /* trainer/hookview.h: what the lt.trainer/1 functions may see */
 struct lth_metrics; /* engine/metrics/metrics.h */
 struct lth_log_files; /* trainer/log_files.h: lt.logger/1 */
 
@@ -26,7 +26,7 @@ struct lt_ctx {
     struct lth_modules *modules;
     struct lth_loaders *loaders;
     struct lth_metrics *metrics;
-    struct lth_run *run;
+    struct lth_hookview *run;
     struct lth_log_files *files;
 };
 

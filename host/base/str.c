@@ -37,6 +37,15 @@ static bool reserve(lth_buf *buf, size_t more) {
 
 void lth_buf_add(lth_buf *buf, const char *text) { lth_buf_add_bytes(buf, text, strlen(text)); }
 
+void *lth_buf_extend(lth_buf *buf, size_t size) {
+    if (!reserve(buf, size)) {
+        return NULL;
+    }
+    buf->size += size;
+    buf->data[buf->size] = 0;
+    return buf->data + buf->size - size;
+}
+
 void lth_buf_add_bytes(lth_buf *buf, const void *data, size_t size) {
     if (!reserve(buf, size)) {
         return;

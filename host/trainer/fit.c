@@ -33,7 +33,7 @@ static int64_t window_length(const lth_session *s) {
 
 static lt_status forward(lth_session *s, const lt_batch *batch) {
     const lt_model *model = s->job->model->iface;
-    lth_run *run = &s->run;
+    lth_hookview *run = &s->run;
 
     run->out.loss = NULL;
     run->out.count = 0;
@@ -177,9 +177,15 @@ static bool minimum_met(const lth_session *s, int64_t epochs) {
 
 static bool steps_done(const lth_session *s) { return s->limits.max_steps >= 0 && s->progress.global_step >= s->limits.max_steps; }
 
-static bool epoch_stops(const lth_session *s) {
-    return s->stopped_by_signal || steps_done(s) || (s->run.stop_requested && minimum_met(s, s->progress.epoch));
+/* A stop asked for before min_epochs and min_steps are met is dropped, not latched: who asked will ask again if it still holds. */
+static bool stop_granted(lth_session *s) {
+    if (s->run.stop_requested && !minimum_met(s, s->progress.epoch)) {
+        s->run.stop_requested = false;
+    }
+    return s->run.stop_requested;
 }
+
+static bool epoch_stops(lth_session *s) { return s->stopped_by_signal || steps_done(s) || stop_granted(s); }
 
 /* A signal is obeyed here, where everything is at a step boundary. */
 static lt_status obey_signal(lth_session *s) {
@@ -274,10 +280,7 @@ static bool run_is_over(lth_session *s) {
     if (s->stopped_by_signal || steps_done(s) || (s->limits.max_epochs >= 0 && s->progress.epoch >= s->limits.max_epochs)) {
         return true;
     }
-    if (s->run.stop_requested && minimum_met(s, s->progress.epoch)) {
-        return true;
-    }
-    return false;
+    return stop_granted(s);
 }
 
 static void say_why_it_ends(const lth_session *s) {

@@ -1,12 +1,12 @@
 /* trainer/session.h - all that one verb works with, opened in order and closed in reverse. Private to trainer/: the loops (fit.c,
- * evaluate.c, predict.c) and the state (state.c) take it; components never see it, they see lth_run through lt/trainer.h. */
+ * evaluate.c, predict.c) and the state (state.c) take it; components never see it, they see lth_hookview through lt/trainer.h. */
 #ifndef LTH_SESSION_H
 #define LTH_SESSION_H
 #include "checkpoint/checkpoint.h"
 #include "trainer/folder.h"
 #include "trainer/hooks.h"
 #include "trainer/limits.h"
-#include "trainer/run.h"
+#include "trainer/hookview.h"
 #include "trainer/trainer.h"
 
 /* What has happened in the epoch's loop at the instant of a save; resume goes on from there. */
@@ -38,7 +38,7 @@ typedef struct lth_session {
     lth_loaders *loaders;
     lt_loader *train, *val, *test, *predict;
     lth_hooks hooks;
-    lth_run run;
+    lth_hookview run;
     lth_limits limits;
     lth_progress progress;
     lth_optim *optim;

@@ -211,11 +211,11 @@ static lt_status models_choice(lth_session *s, lt_optim_setup *setup) {
 }
 
 static lt_status make_scheduler(lth_session *s, const lt_optim_setup *setup) {
-    const lth_lr_scheduler_options *given = &s->job->config->lr_scheduler_options;
+    const lth_scheduler_opts *given = &s->job->config->lr_scheduler_opts;
     const lth_instance *component = s->job->lr_scheduler;
 
     if (component) {
-        s->schedule = (lth_schedule){given->per_step, given->strict, given->frequency, given->monitor, given->name};
+        s->schedule = (lth_schedule){given->each_step, given->strict, given->frequency, given->monitor, given->name};
     } else if (setup->scheduler) {
         if (instance(s, LTH_KIND_lr_scheduler, setup->scheduler, setup->scheduler_params, &s->own_scheduler)) {
             return s->ctx.error.code;

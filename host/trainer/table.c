@@ -1,14 +1,14 @@
-/* trainer/table.c - the functions of lt.trainer/1: each checks its arguments and reads or marks lth_run. None of them runs anything. */
+/* trainer/table.c - the functions of lt.trainer/1: each checks its arguments and reads or marks lth_hookview. None of them runs anything. */
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "trainer/run.h"
+#include "trainer/hookview.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* On the trainer thread, in a hook of a run (configure and binding have none). */
-static lth_run *enter(lt_ctx *ctx, const char *op, void *caller) {
+static lth_hookview *enter(lt_ctx *ctx, const char *op, void *caller) {
     if (!lth_enter(ctx, LTH_TRAINER_THREAD, op, caller)) {
         return NULL;
     }
@@ -24,7 +24,7 @@ static void null_argument(lt_ctx *ctx, const char *op, void *caller, int number,
 
 static const lt_moment *table_now(lt_ctx *ctx) {
     static const lt_moment nowhere = {.struct_size = sizeof nowhere};
-    lth_run *run = ctx->run;
+    lth_hookview *run = ctx->run;
 
     if (!run) {
         return &nowhere; /* never NULL: hooks read it without a test */
@@ -126,7 +126,7 @@ static lt_status table_step_loss(lt_ctx *ctx, lt_step_out *out, lt_tensor *loss)
     return LT_OK;
 }
 
-static const char *intern(lth_run *run, const char *name) {
+static const char *intern(lth_hookview *run, const char *name) {
     for (int i = 0; i < LTH_MAX_OUTPUTS; i++) {
         if (run->out.names[i] && !strcmp(run->out.names[i], name)) {
             return run->out.names[i];
@@ -136,7 +136,7 @@ static const char *intern(lth_run *run, const char *name) {
 }
 
 static lt_status table_step_output(lt_ctx *ctx, lt_step_out *out, const char *name, lt_tensor *value) {
-    lth_run *run = enter(ctx, "lt_step_output", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_step_output", LTH_CALLER);
     const char *kept;
 
     if (!run) {
@@ -178,7 +178,7 @@ static lt_tensor *table_output(lt_ctx *ctx, const lt_step_out *out, const char *
 /* ---- metrics ---- */
 
 static void log_any(lt_ctx *ctx, const char *name, lt_tensor *value, double number, uint32_t flags, void *caller) {
-    lth_run *run = enter(ctx, "lt_log", caller);
+    lth_hookview *run = enter(ctx, "lt_log", caller);
 
     if (!run) {
         return;
@@ -204,32 +204,32 @@ static void table_log(lt_ctx *ctx, const char *name, lt_tensor *value, uint32_t 
 static void table_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) { log_any(ctx, name, NULL, value, flags, LTH_CALLER); }
 
 static double table_metric(lt_ctx *ctx, const char *name) {
-    lth_run *run = enter(ctx, "lt_metric", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_metric", LTH_CALLER);
 
     return run && name ? lth_logged_value(run->logged, name) : NAN;
 }
 
 static bool table_has_metric(lt_ctx *ctx, const char *name) {
-    lth_run *run = enter(ctx, "lt_has_metric", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_has_metric", LTH_CALLER);
 
     return run && name && lth_logged_has(run->logged, name);
 }
 
 static int32_t table_metric_count(lt_ctx *ctx, int32_t table) {
-    lth_run *run = enter(ctx, "lt_metric_count", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_metric_count", LTH_CALLER);
 
     return run ? lth_logged_count(run->logged, table) : 0;
 }
 
 static const char *table_metric_at(lt_ctx *ctx, int32_t table, int32_t index, double *value) {
-    lth_run *run = enter(ctx, "lt_metric_at", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_metric_at", LTH_CALLER);
     double unused;
 
     return run ? lth_logged_at(run->logged, table, index, value ? value : &unused) : NULL;
 }
 
 static void table_log_text(lt_ctx *ctx, const char *name, const char *text) {
-    lth_run *run = enter(ctx, "lt_log_text", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_log_text", LTH_CALLER);
 
     if (run && name && text && run->records) {
         lth_records_text(run->records, run->moment.global_step, name, text);
@@ -239,7 +239,7 @@ static void table_log_text(lt_ctx *ctx, const char *name, const char *text) {
 /* ---- control and checkpoints ---- */
 
 static void table_vrequest_stop(lt_ctx *ctx, const char *format, va_list args) {
-    lth_run *run = enter(ctx, "lt_request_stop", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_request_stop", LTH_CALLER);
 
     if (run && !run->stop_requested) {
         run->stop_requested = true;
@@ -248,7 +248,7 @@ static void table_vrequest_stop(lt_ctx *ctx, const char *format, va_list args) {
 }
 
 static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *path, bool remove, uint32_t flags) {
-    lth_run *run = enter(ctx, op, caller);
+    lth_hookview *run = enter(ctx, op, caller);
     lth_save_request *to;
     char *full;
 
@@ -282,7 +282,7 @@ static lt_status table_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t f
 static lt_status table_remove_checkpoint(lt_ctx *ctx, const char *path) { return request(ctx, "lt_remove_checkpoint", LTH_CALLER, path, true, 0); }
 
 static const char *table_checkpoint_dir(lt_ctx *ctx) {
-    lth_run *run = enter(ctx, "lt_checkpoint_dir", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_checkpoint_dir", LTH_CALLER);
 
     return run ? run->checkpoint_dir : NULL;
 }
@@ -290,25 +290,25 @@ static const char *table_checkpoint_dir(lt_ctx *ctx) {
 /* ---- optimizers ---- */
 
 static int32_t table_optimizer_count(lt_ctx *ctx) {
-    lth_run *run = enter(ctx, "lt_optimizer_count", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_optimizer_count", LTH_CALLER);
 
     return run && run->optim ? 1 : 0;
 }
 
 static const char *table_optimizer_name(lt_ctx *ctx, int32_t optimizer) {
-    lth_run *run = enter(ctx, "lt_optimizer_name", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_optimizer_name", LTH_CALLER);
 
     return run && run->optim && optimizer == 0 ? run->optimizer_id : NULL;
 }
 
 static int32_t table_group_count(lt_ctx *ctx, int32_t optimizer) {
-    lth_run *run = enter(ctx, "lt_group_count", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_group_count", LTH_CALLER);
 
     return run && run->optim && optimizer == 0 ? lth_optim_groups(run->optim) : 0;
 }
 
 static double table_group_value(lt_ctx *ctx, int32_t optimizer, int32_t group, const char *key) {
-    lth_run *run = enter(ctx, "lt_group_value", LTH_CALLER);
+    lth_hookview *run = enter(ctx, "lt_group_value", LTH_CALLER);
 
     if (!run || !run->optim || optimizer != 0 || !key || group < 0 || group >= lth_optim_groups(run->optim)) {
         return NAN;

@@ -1,7 +1,7 @@
-/* trainer/run.h - what the functions of lt.trainer/1 may see and ask of a run, and nothing more. The loops fill it; hooks read it
+/* trainer/hookview.h - what the functions of lt.trainer/1 may see and ask of a run, and nothing more. The loops fill it; hooks read it
  * through lt/trainer.h. It holds no loop and no component. */
-#ifndef LTH_RUN_H
-#define LTH_RUN_H
+#ifndef LTH_HOOKVIEW_H
+#define LTH_HOOKVIEW_H
 #include "engine/data/loader.h"
 #include "engine/optim/optim.h"
 #include "trainer/logged.h"
@@ -19,7 +19,7 @@ struct lt_step_out {
 /* Saves and removals asked for in a hook, done when the hook round is over: then every component is at the same instant. */
 typedef struct lth_save_request { bool remove; uint32_t flags; char path[1024]; } lth_save_request;
 
-typedef struct lth_run {
+typedef struct lth_hookview {
     lt_moment moment;
     lt_step_out out;
     lth_arena names;                /* names of outputs, copied once */
@@ -32,7 +32,7 @@ typedef struct lth_run {
     char stop_reason[256];
     lth_save_request requests[LTH_MAX_REQUESTS];
     int n_requests;
-} lth_run;
+} lth_hookview;
 
 extern const lt_trainer_api lth_trainer_table; /* lt.trainer/1 */
 #endif
