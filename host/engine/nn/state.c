@@ -134,9 +134,9 @@ static void fill_info(const lt_module *l, lt_module_info *info) {
 
 /* ---- the table ---- */
 static lt_status module_info(lt_ctx *ctx, int64_t index, lt_module_info *out) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_info", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_info_at", ctx->error.code ? ctx->error.code : LT_ESTATE);
     if (!ctx->modules || index < 0 || index >= ctx->modules->n_order) {
-        return lth_fail_op(&ctx->error, LT_EINDEX, "lt_module_info", LTH_CALLER, "lt_module_info: no module has the number %lld; there are %lld",
+        return lth_fail_op(&ctx->error, LT_EINDEX, "lt_module_info_at", LTH_CALLER, "lt_module_info_at: no module has the number %lld; there are %lld",
                            (long long)index, (long long)(ctx->modules ? ctx->modules->n_order : 0));
     }
     lt_module_info info = {.struct_size = out->struct_size};
@@ -152,7 +152,7 @@ static int64_t module_count(lt_ctx *ctx) {
 }
 
 static bool training(lt_ctx *ctx) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_training", false);
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_is_training", false);
     return ctx->modules && ctx->modules->training;
 }
 

@@ -1,0 +1,60 @@
+/* plugins/optim/sgd.c - stochastic gradient descent with momentum, as torch.optim.SGD. The arithmetic is the host's (lt_optim_sgd). */
+#include <lt/optim.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct sgd {
+    double lr, momentum, dampening, weight_decay;
+    bool nesterov, maximize;
+} sgd;
+
+LT_PARAMS(sgd,
+    LT_PARAM(lr, "1e-3", "Learning rate.", LT_RANGE("0..")),
+    LT_PARAM(momentum, "0", "Share of the last update that is kept.", LT_RANGE("0..")),
+    LT_PARAM(dampening, "0", "Taken off the gradient's share of the momentum."),
+    LT_PARAM(weight_decay, "0", "Weight decay, added to the gradient.", LT_RANGE("0.."), LT_LIVE),
+    LT_PARAM(nesterov, "false", "Nesterov momentum; needs momentum and no dampening."),
+    LT_PARAM(maximize, "false", "Follow the gradient instead of its opposite."));
+
+static const lt_slot momentum_buffer = {"momentum_buffer", 0};
+static const lt_slot *const slots[] = {&momentum_buffer, NULL}, *const no_slots[] = {NULL};
+
+static const void *interface(void *self, const char *id) {
+    const sgd *s = self;
+    return strcmp(id, "lt.optimizer.slots/1") ? NULL : s->momentum != 0 ? slots : no_slots;
+}
+
+static double initial_lr(lt_ctx *ctx, void *self) {
+    const sgd *s = self;
+    if (s->nesterov && (s->momentum <= 0 || s->dampening != 0)) {
+        lt_fail(ctx, LT_ECONFIG, "nesterov needs momentum above 0 and dampening 0; got %g and %g", s->momentum, s->dampening);
+    }
+    return s->lr;
+}
+
+static double value(lt_ctx *ctx, void *self, const char *key) {
+    const sgd *s = self;
+    (void)ctx;
+    return !strcmp(key, "momentum") ? s->momentum : !strcmp(key, "weight_decay") ? s->weight_decay : NAN;
+}
+
+static lt_status step(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups) {
+    const sgd *s = self;
+    lt_sgd_args args = {.struct_size = sizeof args, .nesterov = s->nesterov, .maximize = s->maximize, .momentum = s->momentum,
+                        .dampening = s->dampening, .weight_decay = s->weight_decay};
+    for (uint32_t g = 0; g < n_groups; g++) {
+        args.lr = groups[g]->lr;
+        for (uint32_t k = 0; k < groups[g]->n_spans; k++) {
+            lt_optim_sgd(ctx, groups[g]->spans[k], &args);
+        }
+    }
+    return lt_ctx_status(ctx);
+}
+
+LT_OPTIMIZER(SGD, sgd, "Stochastic gradient descent with momentum, as torch.optim.SGD.",
+    .base.flags = LT_OPTIM_ELEMENTWISE,
+    .base.get_interface = interface,
+    .slots = slots,
+    .lr = initial_lr,
+    .value = value,
+    .step = step);
