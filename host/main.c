@@ -84,7 +84,7 @@ static lt_status config_of_checkpoint(app *a, lth_config_source *source, lth_err
 
 static int load_config(app *a, bool need_model) {
     const lth_request *r = &a->request;
-    lth_config_source source = {.files = r->configs, .n_files = r->n_configs, .n_overrides = r->n_overrides, .plugins = r->plugins, .n_plugins = r->n_plugins, .need_model = need_model};
+    lth_config_source source = {.files = r->configs, .n_files = r->n_configs, .n_overrides = r->n_overrides, .plugins = r->plugins, .n_plugins = r->n_plugins, .need_model = need_model, .keep_errors = true};
     lth_config_override *overrides = lth_arena_alloc(&a->request.arena, (r->n_overrides + 1) * sizeof *overrides);
     lth_error err = {0};
 
@@ -100,6 +100,9 @@ static int load_config(app *a, bool need_model) {
         return fail(&err, BAD_DATA);
     }
     lth_config_load(&source, &a->diags, &a->config);
+    if (a->config && a->config->seed_random) {
+        lth_log(LTH_INFO, "seed_everything is false: this run's seed is %lld", (long long)a->config->seed);
+    }
     return DONE; /* problems stay in diags: the registry adds its own before they are shown */
 }
 
@@ -131,6 +134,34 @@ static lth_instance **make_list(app *a, lth_kind kind, const lth_component_ref *
     return list;
 }
 
+/* From here on the configuration shows every parameter, with its bound value: so it is saved, and so a checkpoint can be used anywhere. */
+static void complete(app *a, const lth_component_ref *ref, const lth_instance *instance) {
+    lth_node *args = instance ? lth_schema_values(instance->schema, instance->self, &a->config->arena, false) : NULL;
+
+    if (args && ref->node) {
+        lth_node *node = (lth_node *)ref->node; /* config owns it and hands it out as finished; this is the finishing */
+
+        if (node->kind == LTH_NODE_MAP) {
+            lth_node_set(&a->config->arena, node, "init_args", args);
+        }
+    }
+}
+
+static void complete_config(app *a) {
+    const lth_config *c = a->config;
+
+    complete(a, &c->model, a->model);
+    complete(a, &c->data, a->data);
+    complete(a, &c->optimizer, a->optimizer);
+    complete(a, &c->lr_scheduler, a->lr_scheduler);
+    for (size_t i = 0; i < a->n_callbacks; i++) {
+        complete(a, &c->callbacks[i], a->callbacks[i]);
+    }
+    for (size_t i = 0; i < a->n_loggers; i++) {
+        complete(a, &c->loggers[i], a->loggers[i]);
+    }
+}
+
 static int make_instances(app *a) {
     const lth_config *c = a->config;
 
@@ -140,7 +171,11 @@ static int make_instances(app *a) {
     a->lr_scheduler = make(a, LTH_KIND_lr_scheduler, &c->lr_scheduler);
     a->callbacks = make_list(a, LTH_KIND_callback, c->callbacks, c->n_callbacks, &a->n_callbacks);
     a->loggers = make_list(a, LTH_KIND_logger, c->loggers, c->n_loggers, &a->n_loggers);
-    return a->diags.count || !a->callbacks || !a->loggers ? report(a) : DONE;
+    if (a->diags.count || !a->callbacks || !a->loggers) {
+        return report(a);
+    }
+    complete_config(a);
+    return DONE;
 }
 
 /* Everything wrong with command line, files and parameters is reported together, before anything runs. */
@@ -200,7 +235,7 @@ static int config_verb(app *a) {
     int status = DONE;
 
     if (a->request.verb == LTH_VERB_CONFIG_SCHEMA) {
-        lth_schema_help(lth_trainer_opts_params(), "trainer.", &out);
+        lth_config_schema(&out);
     } else if (a->request.verb == LTH_VERB_CONFIG_CHECK) {
         status = prepare(a);
         lth_buf_add(&out, status ? "" : "the configuration is valid\n");
