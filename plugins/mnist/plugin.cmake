@@ -1,0 +1,1 @@
+target_link_libraries(mnist PRIVATE ZLIB::ZLIB) # .gz files
