@@ -54,7 +54,8 @@ def run_child(command, cpus, threads, until=None, cwd=None):
     child.returncode = os.waitstatus_to_exitcode(status)
     ended = time.perf_counter() - began
     foreign = 0.0 if busy is None else max(0.0, (busy_seconds() - busy - usage.ru_utime - usage.ru_stime) / ended)
-    return {"foreign": round(foreign, 3), "seconds": ended if wall is None else wall, "rss_mb": usage.ru_maxrss / 1024, "status": child.returncode, "output": "".join(lines)}
+    return {"foreign": round(foreign, 3), "seconds": ended if wall is None else wall, "rss_mb": usage.ru_maxrss / 1024,
+            "status": child.returncode, "output": "".join(lines)}
 
 
 def last_json(text):
