@@ -1,5 +1,4 @@
 /* registry/describe.c - `plugin list` and `plugin info` as text. Prints nothing itself. */
-#include "base/fs.h"
 #include "base/schema.h"
 #include "registry/parts.h"
 #include <string.h>
@@ -93,10 +92,15 @@ static lt_status describe_named(lth_registry *registry, const char *name, lth_bu
     return LT_OK;
 }
 
+static bool is_file_name(const char *name) {
+    size_t length = strlen(name);
+    return length > 3 && !strcmp(name + length - 3, ".so");
+}
+
 lt_status lth_registry_info(lth_registry *registry, const char *name, lth_buf *out, lth_error *err) {
     lth_plugin_file *file;
 
-    if (!strchr(name, '/') && !lth_path_exists(name)) {
+    if (!strchr(name, '/') && !is_file_name(name)) {
         return describe_named(registry, name, out, err);
     }
     if (lth_scan_file(registry, name, &file, err) || lth_load(registry, file, err)) {
