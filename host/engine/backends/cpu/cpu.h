@@ -1,0 +1,91 @@
+/* backends/cpu/cpu.h - what the files of this backend share: the device, its thread team, scratch memory, questions about arrays.
+ * Bits never depend on the number of threads: work is cut into chunks by shape alone, partial sums meet in a fixed order. */
+#ifndef LTH_CPU_H
+#define LTH_CPU_H
+#include "base/mem.h"
+#include "engine/backends/backend.h"
+#include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/onednn.h"
+#include <lt/tensor.h>
+#include <string.h>
+
+typedef struct lth_cpu_block { struct lth_cpu_block *next; void *map; size_t map_bytes, bytes; void *memory; bool used; } lth_cpu_block;
+
+struct lth_device {
+    int threads;
+    lth_cpu_isa isa;
+    lth_onednn onednn;
+    lth_cpu_block *blocks;      /* large blocks; kept, never given back while open */
+    void *scratch;              /* shared by the chunks of one call */
+    size_t scratch_bytes;
+    char description[96];
+};
+
+/* Runs body(arg, chunk, thread) for every chunk, on as many threads as serial_us (what one thread would take) is worth. */
+typedef void (*lth_cpu_body)(void *arg, int64_t chunk, int thread);
+void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body body, void *arg);
+int lth_cpu_team(const lth_device *d, int64_t chunks, double serial_us);
+/* At least this much, not zeroed, valid until the next request; grows in the first steps only. NULL: none left, said in err. */
+void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err);
+
+static inline int64_t lth_div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t lth_min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline size_t lth_floats(size_t n) { return (n * sizeof(float) + 63) & ~(size_t)63; } /* bytes, whole cache lines */
+
+static inline int64_t lth_count(const lth_array *a) {
+    int64_t n = 1;
+    for (int i = 0; i < a->ndim; i++) {
+        n *= a->shape[i];
+    }
+    return n;
+}
+static inline bool lth_plain(const lth_array *a) { /* row-major without gaps */
+    if (!a || a->layout != LTH_STRIDED) {
+        return false;
+    }
+    int64_t expect = 1;
+    for (int i = a->ndim - 1; i >= 0; i--) {
+        if (a->shape[i] != 1 && a->strides[i] != expect) {
+            return lth_count(a) == 0;
+        }
+        expect *= a->shape[i];
+    }
+    return true;
+}
+static inline bool lth_plain_f32(const lth_array *a) { return a && a->dtype == LT_F32 && lth_plain(a); }
+static inline float *lth_f32(const lth_array *a) { return a->data; }
+static inline bool lth_same_shape(const lth_array *a, const lth_array *b) {
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
+}
+/* Floats in memory, padding counted; plain and blocked arrays only. */
+int64_t lth_stored(const lth_array *a);
+size_t lth_cpu_array_bytes(const lth_array *a);
+
+/* backward: where nothing arrives, the gradients wanted are zeros. True: done. */
+bool lth_cpu_no_gradient(lth_device *d, const lth_call *call);
+/* y (+)= alpha x over n floats, in chunks. */
+void lth_cpu_scaled(lth_device *d, int64_t n, float *y, const float *x, float alpha, bool add);
+double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /* of x, or of x y */
+
+#define LTH_CPU_KERNELS(X) \
+    X(COPY, copy) X(FULL, full) X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
+    X(NEG, unary) X(EXP, unary) X(LOG, unary) X(SQRT, unary) X(ABS, unary) X(RELU, unary) X(TANH, unary) X(SIGMOID, unary) X(GELU, unary) \
+    X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax) X(MATMUL, matmul) \
+    X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \
+    X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding)
+#define LTH_X(op, name) extern const lth_kernel lth_cpu_##name;
+LTH_CPU_KERNELS(LTH_X)
+#undef LTH_X
+
+/* updates.c */
+lt_status lth_cpu_sgd(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
+lt_status lth_cpu_adam(lth_device *d, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
+lt_status lth_cpu_sum_squares(lth_device *d, const float *x, int64_t n, double *out, lth_error *err);
+lt_status lth_cpu_scale(lth_device *d, float *x, int64_t n, float factor, lth_error *err);
+lt_status lth_cpu_clamp(lth_device *d, float *x, int64_t n, float low, float high, lth_error *err);
+lt_status lth_cpu_zero(lth_device *d, void *memory, size_t bytes, lth_error *err);
+/* memory.c */
+void *lth_cpu_alloc(lth_device *d, size_t bytes);
+void lth_cpu_free(lth_device *d, void *memory, size_t bytes);
+void lth_cpu_release_blocks(lth_device *d);
+#endif

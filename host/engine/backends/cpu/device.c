@@ -1,0 +1,191 @@
+/* backends/cpu/device.c - opening the CPU: which instruction set, how many threads; running chunks on the team; the vtable.
+ * Refuses an instruction set it does not know or the machine does not have. Nothing of oneDNN is touched before the first primitive. */
+#include "base/threads.h"
+#include "engine/backends/cpu/cpu.h"
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#define FILL_FROM(set) \
+    static void fill_##set(lth_cpu_isa *t) { \
+        lth_fill_elements_##set(t); \
+        lth_fill_rows_##set(t); \
+        lth_fill_updates_##set(t); \
+        lth_fill_pixels_##set(t); \
+        lth_fill_conv_##set(t); \
+    }
+FILL_FROM(baseline)
+static bool always(void) { return true; }
+#if defined(__x86_64__)
+FILL_FROM(avx2)
+FILL_FROM(avx512)
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+static const struct { const char *key, *name; bool (*has)(void); void (*fill)(lth_cpu_isa *); } sets[] = { /* best first */
+#if defined(__x86_64__)
+    {"avx512", "AVX-512", has_avx512, fill_avx512},
+    {"avx2", "AVX2", has_avx2, fill_avx2},
+#endif
+    {"baseline", "baseline", always, fill_baseline},
+};
+enum { SETS = sizeof sets / sizeof *sets };
+
+static lt_status choose_isa(lth_device *d, const char *wanted, lth_error *err) {
+    for (int i = 0; i < SETS; i++) {
+        if (wanted && strcmp(wanted, sets[i].key) != 0) {
+            continue;
+        }
+        if (sets[i].has()) {
+            sets[i].fill(&d->isa);
+            d->isa.name = sets[i].name;
+            d->onednn.isa = wanted ? sets[i].key : NULL;
+            return LT_OK;
+        }
+        if (wanted) {
+            return lth_fail(err, LT_EUNSUPPORTED, "instruction set \"%s\" (LTHOST_ISA): this machine does not have it; choose a lower one of avx512, avx2, baseline", wanted);
+        }
+    }
+    return lth_fail(err, LT_EINVAL, "instruction set \"%s\" (LTHOST_ISA) is unknown; choose one of avx512, avx2, baseline", wanted ? wanted : "");
+}
+
+static void cpu_close(lth_device *d) {
+    if (!d) {
+        return;
+    }
+    lth_onednn_close(&d->onednn);
+    lth_cpu_free(d, d->scratch, d->scratch_bytes);
+    lth_cpu_release_blocks(d);
+    lth_free(d);
+}
+static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_error *err) {
+    *out = NULL;
+    lth_device *d = lth_alloc(sizeof *d);
+    if (!d) {
+        return lth_fail(err, LT_ENOMEM, "no memory for the CPU device");
+    }
+    const char *wanted = opts && opts->isa ? opts->isa : getenv("LTHOST_ISA");
+    const lt_status status = choose_isa(d, wanted && *wanted ? wanted : NULL, err);
+    if (status < 0) {
+        lth_free(d);
+        return status;
+    }
+    d->threads = opts && opts->threads > 0 ? opts->threads : lth_cpu_count();
+    d->threads = d->threads < 1 ? 1 : d->threads > LTH_ONEDNN_MAX_THREADS ? LTH_ONEDNN_MAX_THREADS : d->threads;
+    d->onednn.threads = d->threads;
+    snprintf(d->description, sizeof d->description, "%s, %d thread%s, oneDNN %s", d->isa.name, d->threads, d->threads == 1 ? "" : "s", lth_onednn_version());
+    *out = d;
+    return LT_OK;
+}
+static const char *cpu_describe(lth_device *d) { return d->description; }
+
+/* Denormals to zero, on whatever thread computes: the moments of dead units would double the cost of Adam. */
+static inline void flush_denormals(void) {
+#if defined(__SSE2__)
+    const unsigned now = _mm_getcsr();
+    if ((now & 0x8040) != 0x8040) {
+        _mm_setcsr(now | 0x8040);
+    }
+#else
+    lth_flush_denormals();
+#endif
+}
+int lth_cpu_team(const lth_device *d, int64_t chunks, double serial_us) {
+    if (serial_us < 10 || chunks < 2) { /* a parallel region costs 2 us */
+        return 1;
+    }
+    const int64_t worth = (int64_t)(serial_us / 4), most = lth_min64(d->threads, lth_min64(chunks, worth));
+    return most < 1 ? 1 : (int)most;
+}
+/* Threads beyond the machine's are the user's wish. libgomp's default wait (a short active spin, less when oversubscribed) is the right one. */
+void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body body, void *arg) {
+    flush_denormals();
+    const int team = lth_cpu_team(d, chunks, serial_us);
+    if (team == 1) {
+        for (int64_t i = 0; i < chunks; i++) {
+            body(arg, i, 0);
+        }
+        return;
+    }
+#pragma omp parallel num_threads(team)
+    {
+        flush_denormals();
+        const int64_t thread = omp_get_thread_num(), of = omp_get_num_threads();
+        for (int64_t i = thread * chunks / of; i < (thread + 1) * chunks / of; i++) {
+            body(arg, i, (int)thread);
+        }
+    }
+}
+void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) {
+    if (bytes <= d->scratch_bytes) {
+        return d->scratch;
+    }
+    lth_cpu_free(d, d->scratch, d->scratch_bytes);
+    d->scratch = lth_cpu_alloc(d, bytes);
+    d->scratch_bytes = d->scratch ? bytes : 0;
+    if (!d->scratch) {
+        lth_fail(err, LT_ENOMEM, "no memory for %zu bytes of scratch; a smaller batch needs less", bytes);
+    }
+    return d->scratch;
+}
+
+static lt_status cpu_copy(lth_device *d, void *to, const void *from, size_t bytes, int32_t kind, lth_error *err) {
+    (void)d, (void)kind, (void)err;
+    memmove(to, from, bytes);
+    return LT_OK;
+}
+static lt_status cpu_synchronize(lth_device *d, lth_error *err) {
+    (void)d, (void)err;
+    return LT_OK;
+}
+static void *cpu_stream(lth_device *d) {
+    (void)d;
+    return NULL;
+}
+int64_t lth_stored(const lth_array *a) {
+    if (a->layout == LTH_N16C) {
+        return lth_div_up(a->shape[0], 16) * 16 * a->shape[1] * a->shape[2] * a->shape[3];
+    }
+    if (a->layout == LTH_C16) {
+        return a->shape[0] * lth_div_up(a->shape[1], 16) * 16 * a->shape[2] * a->shape[3];
+    }
+    return lth_count(a);
+}
+static size_t dtype_bytes(lt_dtype dtype) {
+    static const uint8_t bytes[] = {0, 8, 4, 2, 2, 8, 4, 1, 1};
+    return dtype >= 0 && dtype < (lt_dtype)sizeof bytes ? bytes[dtype] : 0;
+}
+size_t lth_cpu_array_bytes(const lth_array *a) { return (size_t)lth_stored(a) * dtype_bytes(a->dtype); }
+
+const lth_backend lth_backend_cpu = {
+    .struct_size = sizeof(lth_backend),
+    .device_type = 1,
+    .name = "cpu",
+    .fallback = &lth_backend_reference,
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .alloc = lth_cpu_alloc,
+    .free = lth_cpu_free,
+    .copy = cpu_copy,
+    .synchronize = cpu_synchronize,
+    .stream = cpu_stream,
+    .array_bytes = lth_cpu_array_bytes,
+    .kernels = {
+#define LTH_X(op, name) [LTH_OP_##op] = &lth_cpu_##name,
+        LTH_CPU_KERNELS(LTH_X)
+#undef LTH_X
+    },
+    .sgd = lth_cpu_sgd,
+    .adam = lth_cpu_adam,
+    .sum_squares = lth_cpu_sum_squares,
+    .scale = lth_cpu_scale,
+    .clamp = lth_cpu_clamp,
+    .zero = lth_cpu_zero,
+};

@@ -1,0 +1,95 @@
+/* backends/cpu/isa.h - the kernels that exist once per instruction set: a table, filled at open with the best set the machine has.
+ * They are given raw f32 pointers and sizes, run on one thread, and know neither arrays nor plans. */
+#ifndef LTH_CPU_ISA_H
+#define LTH_CPU_ISA_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    LTH_U_NEG, LTH_U_EXP, LTH_U_LOG, LTH_U_SQRT, LTH_U_ABS, LTH_U_RELU, LTH_U_TANH, LTH_U_SIGMOID, LTH_U_GELU, LTH_U_GELU_TANH,
+    LTH_U_ADD_SCALAR, LTH_U_MUL_SCALAR
+} lth_unary;
+typedef enum { LTH_B_ADD, LTH_B_SUB, LTH_B_MUL, LTH_B_DIV } lth_binary;
+
+typedef struct lth_adam_values { float lerp1, beta2, one_less_beta2, inv_root_correction2, eps, step, decay, weight_decay; bool maximize; } lth_adam_values;
+typedef struct lth_sgd_values { float lr, momentum, one_less_dampening, weight_decay; bool nesterov, maximize, first; } lth_sgd_values;
+
+/* Own convolution on pixels of 16 images; sizes as the SDK's letters. All of one block of 16 images. */
+typedef struct lth_nconv {
+    int C, H, W, O, KH, KW, OH, OW, SH, SW;
+    int HP, WP;             /* padded input */
+    int PH, PW;             /* output after pooling; OH, OW when none */
+    int pool_h, pool_w, pool_sh, pool_sw; /* 0: no pool */
+    int act;                /* lt_activation: none, relu, tanh, sigmoid */
+    int lanes;              /* images that count in this block */
+} lth_nconv;
+
+typedef struct lth_pool {
+    int64_t planes;
+    int H, W, OH, OW, KH, KW, SH, SW, PH, PW;
+    bool count_pad;         /* average: padding counts */
+} lth_pool;
+
+typedef struct lth_cpu_isa {
+    const char *name;
+    /* element by element */
+    void (*unary)(lth_unary op, int64_t n, const float *x, float *y, float f);
+    void (*unary_back)(lth_unary op, int64_t n, const float *x, const float *y, const float *dy, float *dx, bool add, float f);
+    void (*binary)(lth_binary op, int64_t n, const float *a, const float *b, bool a_one, bool b_one, float *y); /* _one: a single value */
+    void (*scaled)(int64_t n, float *y, const float *x, float alpha, bool add);                 /* y (+)= alpha x */
+    void (*product)(int64_t n, float *y, const float *a, const float *b, float alpha, bool add); /* y (+)= alpha a b */
+    void (*affine)(int64_t n, const float *x, float *y, float a, float b, bool relu);           /* y = a x + b */
+    void (*affine2)(int64_t n, const float *g, const float *x, float *y, float a, float b, float c, bool add); /* y (+)= a g + b x + c */
+    void (*fill)(int64_t n, float *y, float value);
+    void (*clamp)(int64_t n, float *y, float low, float high);
+    double (*sum)(int64_t n, const float *x);
+    double (*sum_product)(int64_t n, const float *a, const float *b);
+    double (*sum_squares)(int64_t n, const float *x);
+    double (*squared_error)(int64_t n, const float *x, const float *t, float *grad, float scale); /* grad may be NULL: scale (x - t) */
+    /* rows: (rows, cols) contiguous */
+    void (*bias_act)(lth_unary op, int64_t rows, int64_t cols, const float *z, float *y);
+    void (*act_back)(int act, int64_t rows, int64_t cols, const float *dy, const float *y, const float *z, float *dz, float *db);
+    void (*softmax)(bool log, int64_t rows, int64_t cols, const float *x, float *y);
+    void (*softmax_back)(bool log, int64_t rows, int64_t cols, const float *y, const float *dy, float *dx, bool add);
+    void (*cross_entropy)(int64_t rows, int64_t cols, const float *x, const int64_t *target, const int64_t *ignore, float smoothing, float scale,
+                          float *loss, float *grad);
+    int64_t (*first_top)(int64_t n, const float *x);                                            /* index of the first maximum; a NaN wins */
+    void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *w, const float *b, float eps, float *y, float *mean, float *rstd);
+    void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *w, const float *dy, const float *mean, const float *rstd, float *dx,
+                            bool add, float *dw, float *db);
+    /* flat updates */
+    void (*sgd)(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *v);
+    void (*adam)(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a);
+    /* layouts */
+    void (*rows_to_lanes)(int64_t count, int64_t n_rows, const float *rows, int64_t rows_at, float *pixels);
+    void (*lanes_to_rows)(int64_t count, int64_t n_rows, const float *pixels, float *rows, int64_t rows_at, bool add);
+    /* pixels of 16 lanes */
+    void (*max_pool16)(const lth_pool *p, const float *x, float *y, uint8_t *index);            /* index: of the window's element, or NULL */
+    void (*max_pool16_back)(const lth_pool *p, const uint8_t *index, const float *dy, float *dx);
+    void (*avg_pool16)(const lth_pool *p, const float *x, float *y);
+    void (*avg_pool16_back)(const lth_pool *p, const float *dy, float *dx);
+    /* own convolution */
+    void (*nconv_pad)(const lth_nconv *c, const float *x, int64_t image_at, bool lanes, float *to);
+    void (*nconv_pack)(const lth_nconv *c, const float *w, float *forward, float *backward);
+    void (*nconv_forward)(const lth_nconv *c, const float *x, const float *packed, const float *bias, float *y, uint8_t *index, float *scratch);
+    void (*nconv_unpool)(const lth_nconv *c, const float *y, const float *dy, const uint8_t *index, float *dz, float *db);
+    void (*nconv_weights)(const lth_nconv *c, const float *x, const float *dz, float *dw, float *scratch);
+    void (*nconv_data)(const lth_nconv *c, const float *dz, const float *packed, float *dx);
+    void (*nconv_crop)(const lth_nconv *c, int pad_h, int pad_w, const float *dxp, float *dx, int64_t image_at, bool lanes, bool add);
+    /* floats of scratch nconv_forward and nconv_weights want */
+    size_t (*nconv_scratch)(const lth_nconv *c);
+} lth_cpu_isa;
+
+#define LTH_ISA_FILL(set) \
+    void lth_fill_elements_##set(lth_cpu_isa *t); \
+    void lth_fill_rows_##set(lth_cpu_isa *t); \
+    void lth_fill_updates_##set(lth_cpu_isa *t); \
+    void lth_fill_pixels_##set(lth_cpu_isa *t); \
+    void lth_fill_conv_##set(lth_cpu_isa *t);
+LTH_ISA_FILL(baseline)
+#if defined(__x86_64__)
+LTH_ISA_FILL(avx2)
+LTH_ISA_FILL(avx512)
+#endif
+#endif

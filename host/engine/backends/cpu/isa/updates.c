@@ -1,0 +1,53 @@
+/* backends/cpu/isa/updates.c - the optimizers' fused passes over flat memory, in PyTorch's order of operations. */
+#include "engine/backends/cpu/isa.h"
+#include "simd.h"
+
+static void sgd(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *a) {
+    const lth_sgd_values v = *a;
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        vec P = v_at(p + i, left), G = v_at(g + i, left);
+        G = v.maximize ? -G : G;
+        G = v.weight_decay != 0 ? v_fma(P, v_set(v.weight_decay), G) : G;
+        if (m) {
+            vec M = v.first ? G : v_fma(G, v_set(v.one_less_dampening), v_at(m + i, left) * v.momentum);
+            v_put(m + i, M, left);
+            G = v.nesterov ? v_fma(M, v_set(v.momentum), G) : M;
+        }
+        v_put(p + i, v_fma(G, v_set(-v.lr), P), left);
+    }
+}
+/* The division by sqrt(1 - beta2^t) is a product with its reciprocal: one rounding beside PyTorch's, a third less time. */
+INLINE void adam_body(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values a, const int plain) {
+    for (int64_t i = 0; i < n; i += VL) {
+        const int64_t left = n - i;
+        vec P = v_at(p + i, left), G = v_at(g + i, left), M = v_at(m + i, left), S = v_at(v + i, left);
+        if (!plain) {
+            G = a.maximize ? -G : G;
+            P = a.decay != 1.f ? P * a.decay : P;
+            G = a.weight_decay != 0 ? v_fma(P, v_set(a.weight_decay), G) : G;
+        }
+        M = a.lerp1 < 0.5f ? v_fma(G - M, v_set(a.lerp1), M) : v_fnma(G - M, v_set(1.f - a.lerp1), G);
+        S = v_fma(G * a.one_less_beta2, G, S * a.beta2);
+        v_put(m + i, M, left);
+        v_put(v + i, S, left);
+        if (!plain && top) {
+            S = v_max(S, v_at(top + i, left));
+            v_put(top + i, S, left);
+        }
+        vec d = v_fma(v_sqrt(S), v_set(a.inv_root_correction2), v_set(a.eps));
+        v_put(p + i, P - (M * a.step) / d, left);
+    }
+}
+static void adam(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a) {
+    if (!a->maximize && a->decay == 1.f && a->weight_decay == 0 && !top) {
+        adam_body(n, p, g, m, v, top, *a, 1);
+    } else {
+        adam_body(n, p, g, m, v, top, *a, 0);
+    }
+}
+
+void LTH_NAME(lth_fill_updates)(lth_cpu_isa *t) {
+    t->sgd = sgd;
+    t->adam = adam;
+}

@@ -1,0 +1,24 @@
+# Kernels compiled once per instruction set; device.c chooses at start. Included by host/CMakeLists.txt after lth_cpu exists.
+function(lth_cpu_set name number)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/engine/backends/cpu/isa/*.c)
+  add_library(lth_cpu_${name} OBJECT ${sources})
+  target_include_directories(lth_cpu_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(lth_cpu_${name} PRIVATE lt_sdk)
+  target_compile_definitions(lth_cpu_${name} PRIVATE LTH_ISA=${number})
+  target_compile_options(lth_cpu_${name} PRIVATE ${ARGN} $<$<NOT:$<CONFIG:Debug>>:-O3>) # beyond the build type's -O2: the tiles must unroll
+  target_sources(lth_cpu PRIVATE $<TARGET_OBJECTS:lth_cpu_${name}>)
+endfunction()
+
+lth_cpu_set(baseline 0)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  lth_cpu_set(avx2 1 -mavx2 -mfma)
+  lth_cpu_set(avx512 2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
+endif()
+target_include_directories(lth_cpu PRIVATE ${DNNL_INCLUDE_DIR})
+target_link_libraries(lth_cpu PUBLIC ${DNNL_LIBRARY} m)
+
+# Microbenchmarks of the kernels at the shapes of the example models.
+if(EXISTS ${PROJECT_SOURCE_DIR}/bench/kernels.c AND NOT TARGET bench_kernels)
+  add_executable(bench_kernels EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/kernels.c)
+  target_link_libraries(bench_kernels PRIVATE lth_engine)
+endif()

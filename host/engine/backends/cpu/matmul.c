@@ -1,0 +1,165 @@
+/* backends/cpu/matmul.c - products of matrices, and MATMUL (2d and batched, transposed views included).
+ * Refuses batch dimensions that broadcast (other than a 2d second operand) and arrays without a stride of 1: the fallback does them. */
+#include "engine/backends/cpu/matmul.h"
+
+typedef struct product {
+    lth_device *d;
+    const lth_prim *whole, *tail;   /* tail: the last, smaller chunk */
+    int64_t step, chunks;
+    int along;                      /* 0 batch, 1 rows of c, 2 columns of c */
+    lth_mat a, b, c;
+    const float *bias;
+    lt_status status;
+    lth_error *err;
+} product;
+
+static void product_chunk(void *arg, int64_t i, int thread) {
+    product *p = arg;
+    const int64_t at = i * p->step;
+    float *a = p->a.p, *b = p->b.p, *c = p->c.p;
+    const float *bias = p->bias;
+    switch (p->along) {
+    case 0: a += at * p->a.batch_at, b += at * p->b.batch_at, c += at * p->c.batch_at; break;
+    case 1: a += at * p->a.row_at, c += at * p->c.row_at; break;
+    default: b += at * p->b.col_at, c += at * p->c.col_at, bias = bias ? bias + at : NULL;
+    }
+    void *args[4] = {a, b, bias ? (void *)(uintptr_t)bias : c, c};
+    const lt_status s = lth_onednn_run(&p->d->onednn, i == p->chunks - 1 ? p->tail : p->whole, thread, args, NULL);
+    if (s < 0) {
+        p->status = s; /* any of them: all say the same */
+    }
+}
+/* How the work is cut: by what the chunk costs, not by who does it. Below 4 MFLOP (20 us) nothing is. */
+static void cut(product *p) {
+    const double flop = 2.0 * (double)p->c.rows * (double)p->c.cols * (double)p->a.cols;
+    p->along = p->c.batch > 1 ? 0 : p->c.cols >= p->c.rows ? 2 : 1;
+    const int64_t size = p->along == 0 ? p->c.batch : p->along == 1 ? p->c.rows : p->c.cols, grain = p->along == 0 ? 1 : 16;
+    const double total = flop * (double)p->c.batch;
+    int64_t parts = total < 4e6 ? 1 : total < 32e6 ? 4 : 8;
+    parts = lth_min64(parts, lth_div_up(size, grain));
+    p->step = lth_div_up(lth_div_up(size, parts), grain) * grain;
+    p->step = lth_min64(p->step, size);
+    p->chunks = lth_div_up(size, p->step);
+}
+static const lth_prim *primitive(product *p, int64_t step, int act, bool add) {
+    lth_prim_key key;
+    memset(&key, 0, sizeof key);
+    key.kind = LTH_PRIM_MATMUL;
+    key.bias = p->bias != NULL;
+    key.act = act;
+    key.accumulate = add;
+    key.mm.m = p->along == 1 ? step : p->c.rows;
+    key.mm.n = p->along == 2 ? step : p->c.cols;
+    key.mm.k = p->a.cols;
+    if (p->c.batch > 1) {
+        key.mm.batch = step;
+        key.mm.a_batch = p->a.batch_at, key.mm.b_batch = p->b.batch_at, key.mm.c_batch = p->c.batch_at;
+    }
+    key.mm.a_m = p->a.row_at, key.mm.a_k = p->a.col_at;
+    key.mm.b_k = p->b.row_at, key.mm.b_n = p->b.col_at;
+    key.mm.c_m = p->c.row_at;
+    return lth_onednn_get(&p->d->onednn, &key, p->err);
+}
+lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err) {
+    if (c.col_at != 1) { /* oneDNN writes rows: the transposed product */
+        const lth_mat t = lth_turned(a);
+        a = lth_turned(b), b = t, c = lth_turned(c);
+    }
+    product p = {.d = d, .a = a, .b = b, .c = c, .bias = bias, .err = err};
+    cut(&p);
+    const int64_t size = p.along == 0 ? c.batch : p.along == 1 ? c.rows : c.cols;
+    p.whole = primitive(&p, p.step, act, add);
+    p.tail = p.whole ? primitive(&p, size - (p.chunks - 1) * p.step, act, add) : NULL;
+    if (!p.tail) {
+        return lth_fail(err, LT_EUNSUPPORTED, "oneDNN %s has no fast product for (%lld, %lld) x (%lld, %lld)", lth_onednn_version(), (long long)a.rows,
+                        (long long)a.cols, (long long)b.rows, (long long)b.cols);
+    }
+    lth_cpu_run(d, p.chunks, (double)c.batch * (double)c.rows * (double)c.cols * (double)a.cols * 2e-5, product_chunk, &p);
+    return p.status < 0 ? lth_fail(err, p.status, "a oneDNN product failed") : LT_OK;
+}
+
+/* ---- MATMUL ---- */
+static bool matrix_of(const lth_array *a, lth_mat *m) {
+    if (!a || a->dtype != LT_F32 || a->layout != LTH_STRIDED || a->ndim < 2 || lth_count(a) == 0) {
+        return false;
+    }
+    const int n = a->ndim;
+    *m = (lth_mat){a->data, 1, 0, a->shape[n - 2], a->shape[n - 1], a->strides[n - 2], a->strides[n - 1]};
+    m->row_at = m->rows == 1 ? m->cols * m->col_at : m->row_at;
+    m->col_at = m->cols == 1 ? (m->row_at == 1 ? m->rows : 1) : m->col_at;
+    int64_t expect = 0;
+    for (int i = n - 3; i >= 0; i--) {
+        if (a->shape[i] == 1) {
+            continue;
+        }
+        if (m->batch == 1) {
+            m->batch_at = a->strides[i];
+        } else if (a->strides[i] != expect) {
+            return false;
+        }
+        m->batch *= a->shape[i];
+        expect = a->strides[i] * a->shape[i];
+    }
+    if (m->col_at == 1) {
+        return m->row_at >= m->cols;
+    }
+    return m->row_at == 1 && m->col_at >= m->rows;
+}
+static bool same_batch(const lth_array *a, const lth_array *b) {
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)(a->ndim - 2) * sizeof *a->shape) == 0;
+}
+/* (..., N, K) x (K, M): the batch is more rows. */
+static bool fold(lth_mat *a) {
+    if (a->batch > 1 && (a->col_at != 1 || a->batch_at != a->rows * a->row_at)) {
+        return false;
+    }
+    a->rows *= a->batch;
+    a->batch = 1;
+    return true;
+}
+static bool operands(const lth_array *a, const lth_array *b, lth_mat *A, lth_mat *B) {
+    if (!matrix_of(a, A) || !matrix_of(b, B)) {
+        return false;
+    }
+    return b->ndim == 2 ? fold(A) : same_batch(a, b);
+}
+static bool matmul_plan(lth_device *d, lth_call *call) {
+    lth_mat a, b;
+    (void)d;
+    return operands(call->in[0], call->in[1], &a, &b) && call->out[0]->dtype == LT_F32;
+}
+static lth_mat out_of(const lth_array *out, lth_mat a, lth_mat b) {
+    return (lth_mat){out->data, a.batch, a.rows * b.cols, a.rows, b.cols, b.cols, 1};
+}
+static lt_status matmul_forward(lth_device *d, const lth_call *call, lth_error *err) {
+    lth_mat a, b;
+    if (!operands(call->in[0], call->in[1], &a, &b)) {
+        return lth_fail(err, LT_EINVAL, "matmul: not planned for these strides");
+    }
+    return lth_cpu_product(d, a, b, NULL, 0, out_of(call->out[0], a, b), false, err);
+}
+static lt_status matmul_backward(lth_device *d, const lth_call *call, lth_error *err) {
+    lth_mat a, b, da, db;
+    if (lth_cpu_no_gradient(d, call)) {
+        return LT_OK;
+    }
+    if (!operands(call->in[0], call->in[1], &a, &b)) {
+        return lth_fail(err, LT_EINVAL, "matmul: not planned for these strides");
+    }
+    const lth_mat dc = out_of(call->grad_out[0], a, b);
+    lt_status s = LT_OK;
+    if (call->need[0]) {
+        if (!matrix_of(call->grad_in[0], &da) || (call->in[1]->ndim == 2 && !fold(&da))) {
+            return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
+        }
+        s = lth_cpu_product(d, dc, lth_turned(b), NULL, 0, da, call->accumulate[0], err);
+    }
+    if (s >= 0 && call->need[1]) {
+        if (!matrix_of(call->grad_in[1], &db)) {
+            return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
+        }
+        s = lth_cpu_product(d, lth_turned(a), dc, NULL, 0, db, call->accumulate[1], err);
+    }
+    return s;
+}
+const lth_kernel lth_cpu_matmul = {matmul_plan, matmul_forward, matmul_backward};

@@ -1,0 +1,635 @@
+/* tests/engine/test_cpu.c - every kernel of the cpu backend against the reference backend: odd sizes, tails, blocked layouts, accumulation;
+ * for each instruction set this machine has; and the same bits for 1, 2, 3 and 4 threads. */
+#include "base/mem.h"
+#include "engine/backends/backend.h"
+#include <lt/optim.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static lth_device *cpu[3][4], *reference;
+static const char *const names[3] = {"avx512", "avx2", "baseline"};
+static uint64_t seed = 1;
+
+static float uniform(void) { /* -1..1 */
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)(seed >> 40) / (float)(1 << 23) - 1.f;
+}
+static uint64_t draw(void *state) {
+    uint64_t *s = state;
+    return *s = *s * 6364136223846793005u + 1442695040888963407u, *s ^ *s >> 31;
+}
+
+/* One case: an op on inputs, with everything that is asked of it. */
+typedef struct spec {
+    lth_op op;
+    int n_in;
+    struct { int ndim; int64_t shape[4]; lt_dtype dtype; int layout; int64_t classes; bool positive; bool absent, turned; } in[5];
+    struct { int ndim; int64_t shape[4]; lt_dtype dtype; } out;
+    lth_attrs attrs;
+    bool need[5], accumulate, no_gradient, may_decline;
+    double tolerance; /* times (1 + the largest value); 0: 1e-5 */
+} spec;
+typedef struct result { bool declined; lt_status status; float *out, *grad[5]; int64_t n_out, n_grad[5]; float *state[5]; lth_error err; } result;
+
+static lth_array plain(int ndim, const int64_t *shape, lt_dtype dtype, void *data) {
+    lth_array a = {.data = data, .dtype = dtype, .ndim = (uint8_t)ndim};
+    int64_t stride = 1;
+    for (int k = ndim - 1; k >= 0; k--) {
+        a.shape[k] = shape[k];
+        a.strides[k] = stride;
+        stride *= shape[k];
+    }
+    return a;
+}
+static int64_t count(int ndim, const int64_t *shape) {
+    int64_t n = 1;
+    for (int k = 0; k < ndim; k++) {
+        n *= shape[k];
+    }
+    return n;
+}
+static void *take(size_t bytes) {
+    void *p = lth_alloc(bytes ? bytes : 64);
+    assert_non_null(p);
+    return p;
+}
+/* COPY's backward turns a plain array into any layout, its forward turns it back. */
+static void to_layout(const lth_backend *b, lth_device *d, const lth_array *from, lth_array *to) {
+    lth_array out = *from;
+    lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {to}, .out = {&out}, .grad_out = {from}, .grad_in = {to}, .need = {true}};
+    static const lth_attrs none;
+    call.attrs = &none;
+    assert_true(b->kernels[LTH_OP_COPY]->plan(d, &call));
+    assert_int_equal(b->kernels[LTH_OP_COPY]->backward(d, &call, NULL), LT_OK);
+}
+static void to_plain(const lth_backend *b, lth_device *d, const lth_array *from, lth_array *to) {
+    static const lth_attrs none;
+    lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {from}, .out = {to}, .attrs = &none};
+    assert_true(b->kernels[LTH_OP_COPY]->plan(d, &call));
+    assert_int_equal(b->kernels[LTH_OP_COPY]->forward(d, &call, NULL), LT_OK);
+}
+static lth_array with_layout(const lth_backend *b, lth_device *d, const lth_array *a, int layout) {
+    lth_array x = *a;
+    x.layout = (uint8_t)layout;
+    if (layout != LTH_STRIDED) {
+        x.data = take(b->array_bytes(&x));
+        to_layout(b, d, a, &x);
+    }
+    return x;
+}
+
+static result execute(const lth_backend *b, lth_device *d, const spec *s, float *const *values, const float *grad) {
+    result r = {0};
+    lth_array in[5], gin[5], out, gout, gplain;
+    const bool blocks = b == &lth_backend_cpu;
+    uint64_t state = 42;
+    lth_call call = {.op = s->op, .n_in = (uint8_t)s->n_in, .n_out = 1, .save = !s->no_gradient, .attrs = &s->attrs, .random = draw, .random_state = &state};
+    for (int k = 0; k < s->n_in; k++) {
+        if (s->in[k].absent) {
+            continue;
+        }
+        const int64_t n = count(s->in[k].ndim, s->in[k].shape);
+        const size_t bytes = (size_t)n * (s->in[k].dtype == LT_I64 ? 8 : 4);
+        void *copy = take(bytes);
+        memcpy(copy, values[k], bytes);
+        const lth_array flat = plain(s->in[k].ndim, s->in[k].shape, s->in[k].dtype ? s->in[k].dtype : LT_F32, copy);
+        in[k] = with_layout(b, d, &flat, blocks ? s->in[k].layout : 0);
+        if (in[k].data != copy) {
+            lth_free(copy);
+        }
+        r.state[k] = in[k].data;
+        if (s->in[k].turned) { /* the same memory read as the transpose of its last two dimensions */
+            const int last = in[k].ndim - 1;
+            in[k].strides[last] = in[k].shape[last - 1];
+            in[k].strides[last - 1] = 1;
+        }
+        call.in[k] = &in[k];
+        call.need[k] = s->need[k];
+        call.accumulate[k] = s->accumulate;
+    }
+    out = plain(s->out.ndim, s->out.shape, s->out.dtype ? s->out.dtype : LT_F32, NULL);
+    call.out[0] = &out;
+    const lth_kernel *kernel = b->kernels[s->op];
+    if (!kernel || (kernel->plan && !kernel->plan(d, &call))) {
+        r.declined = true;
+        return r;
+    }
+    const size_t out_bytes = b->array_bytes(&out);
+    out.data = take(out_bytes);
+    memset(out.data, 0xff, out_bytes);
+    call.workspace = call.workspace_bytes ? take(call.workspace_bytes) : NULL;
+    if (call.workspace) {
+        memset(call.workspace, 0xff, call.workspace_bytes);
+    }
+    r.status = kernel->forward(d, &call, &r.err);
+    r.n_out = count(s->out.ndim, s->out.shape);
+    lth_array out_plain = plain(s->out.ndim, s->out.shape, out.dtype, take((size_t)r.n_out * 8));
+    if (r.status >= 0 && r.n_out) {
+        if (out.layout) {
+            to_plain(b, d, &out, &out_plain);
+        } else {
+            memcpy(out_plain.data, out.data, out_bytes);
+        }
+    }
+    r.out = out_plain.data;
+    if (r.status < 0 || s->no_gradient) {
+        lth_free(out.data);
+        lth_free(call.workspace);
+        return r;
+    }
+    gplain = plain(s->out.ndim, s->out.shape, LT_F32, (void *)(uintptr_t)grad);
+    gout = with_layout(b, d, &gplain, out.layout);
+    call.grad_out[0] = &gout;
+    for (int k = 0; k < s->n_in; k++) {
+        if (!s->need[k] || !call.in[k]) {
+            continue;
+        }
+        gin[k] = in[k];
+        const int64_t n = count(in[k].ndim, in[k].shape);
+        lth_array start = plain(in[k].ndim, in[k].shape, LT_F32, take((size_t)n * 4));
+        for (int64_t i = 0; i < n; i++) {
+            ((float *)start.data)[i] = s->accumulate ? (float)(i % 7) * .125f : NAN;
+        }
+        gin[k].data = start.data;
+        if (in[k].layout) {
+            const lth_array blocked = with_layout(b, d, &start, in[k].layout);
+            gin[k].data = blocked.data;
+            lth_free(start.data);
+        }
+        call.grad_in[k] = &gin[k];
+    }
+    r.status = kernel->backward(d, &call, &r.err);
+    for (int k = 0; k < s->n_in; k++) {
+        if (!call.grad_in[k]) {
+            continue;
+        }
+        r.n_grad[k] = count(in[k].ndim, in[k].shape);
+        lth_array p = plain(in[k].ndim, in[k].shape, LT_F32, take((size_t)r.n_grad[k] * 4));
+        if (in[k].layout) {
+            to_plain(b, d, &gin[k], &p);
+        } else {
+            memcpy(p.data, gin[k].data, (size_t)r.n_grad[k] * 4);
+        }
+        lth_free(gin[k].data);
+        r.grad[k] = p.data;
+    }
+    if (gout.data != gplain.data) {
+        lth_free(gout.data);
+    }
+    lth_free(out.data);
+    lth_free(call.workspace);
+    return r;
+}
+static void drop(result *r) {
+    lth_free(r->out);
+    for (int k = 0; k < 5; k++) {
+        lth_free(r->grad[k]);
+        lth_free(r->state[k]);
+    }
+}
+static char where[256];
+static void compare(const float *a, const float *b, int64_t n, double tolerance, const char *what) {
+    double top = 0, worst = 0;
+    int64_t at = 0;
+    for (int64_t i = 0; i < n; i++) {
+        top = fabs((double)b[i]) > top ? fabs((double)b[i]) : top;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const double off = fabs((double)a[i] - (double)b[i]);
+        if (!(off <= worst)) {
+            worst = off, at = i;
+            if (isnan(off)) {
+                break;
+            }
+        }
+    }
+    if (!(worst <= (tolerance > 0 ? tolerance : 1e-5) * (1 + top))) {
+        fail_msg("%s: %s[%lld] is %.9g, reference %.9g (largest %.4g)", where, what, (long long)at, (double)a[at], (double)b[at], top);
+    }
+}
+static void same_bits(const float *a, const float *b, int64_t n, const char *what) {
+    for (int64_t i = 0; i < n; i++) {
+        if (memcmp(a + i, b + i, 4) != 0) {
+            fail_msg("%s: %s[%lld] depends on the number of threads: %.9g, %.9g", where, what, (long long)i, (double)a[i], (double)b[i]);
+        }
+    }
+}
+static void check(const spec *s, const char *name) {
+    float *values[5] = {0};
+    for (int k = 0; k < s->n_in; k++) {
+        const int64_t n = count(s->in[k].ndim, s->in[k].shape);
+        values[k] = take((size_t)n * 8);
+        for (int64_t i = 0; i < n; i++) {
+            if (s->in[k].dtype == LT_I64) {
+                ((int64_t *)(void *)values[k])[i] = (int64_t)(fabsf(uniform()) * 1e6f) % s->in[k].classes;
+            } else {
+                values[k][i] = s->in[k].positive ? fabsf(uniform()) + .1f : 2 * uniform();
+            }
+        }
+    }
+    const int64_t n_out = count(s->out.ndim, s->out.shape);
+    float *grad = take((size_t)n_out * 4);
+    for (int64_t i = 0; i < n_out; i++) {
+        grad[i] = uniform();
+    }
+    snprintf(where, sizeof where, "%s (reference)", name);
+    result want = execute(&lth_backend_reference, reference, s, values, grad);
+    assert_false(want.declined);
+    if (want.status < 0) {
+        fail_msg("%s: %s", where, want.err.text);
+    }
+    for (int set = 0; set < 3; set++) {
+        result first = {0};
+        for (int t = 0; t < 4 && cpu[set][t]; t++) {
+            snprintf(where, sizeof where, "%s, %s, %d threads", name, names[set], t + 1);
+            result got = execute(&lth_backend_cpu, cpu[set][t], s, values, grad);
+            if (got.declined) {
+                drop(&got);
+                if (!s->may_decline) {
+                    fail_msg("%s: declined", where);
+                }
+                break;
+            }
+            if (got.status < 0) {
+                fail_msg("%s: %s", where, got.err.text);
+            }
+            const lt_dtype dtype = s->out.dtype ? s->out.dtype : LT_F32;
+            if (dtype == LT_F32) {
+                compare(got.out, want.out, n_out, s->tolerance, "output");
+            } else {
+                assert_memory_equal(got.out, want.out, (size_t)n_out * 8);
+            }
+            for (int k = 0; k < s->n_in; k++) {
+                char what[16];
+                snprintf(what, sizeof what, "gradient %d", k);
+                if (got.grad[k]) {
+                    compare(got.grad[k], want.grad[k], got.n_grad[k], s->tolerance, what);
+                }
+                if (s->op == LTH_OP_BATCH_NORM && k > 2 && got.state[k]) {
+                    compare(got.state[k], want.state[k], s->in[k].shape[0], 0, "running");
+                }
+                if (got.grad[k] && t > 0) {
+                    same_bits(got.grad[k], first.grad[k], got.n_grad[k], what);
+                }
+            }
+            if (t == 0) {
+                first = got;
+            } else {
+                if (dtype == LT_F32) {
+                    same_bits(got.out, first.out, n_out, "output");
+                }
+                drop(&got);
+            }
+        }
+        drop(&first);
+    }
+    drop(&want);
+    lth_free(grad);
+    for (int k = 0; k < 5; k++) {
+        lth_free(values[k]);
+    }
+}
+
+static int open_all(void **state) {
+    (void)state;
+    lth_error err = {0};
+    assert_int_equal(lth_backend_reference.open(&reference, &(lth_device_opts){.threads = 1}, &err), LT_OK);
+    for (int set = 0; set < 3; set++) {
+        for (int t = 0; t < 4; t++) {
+            const lth_device_opts opts = {.threads = t + 1, .isa = names[set]};
+            err = (lth_error){0};
+            if (lth_backend_cpu.open(&cpu[set][t], &opts, &err) < 0) {
+                print_message("%s\n", err.text);
+                break;
+            }
+        }
+    }
+    assert_non_null(cpu[2][3]);
+    return 0;
+}
+static int close_all(void **state) {
+    (void)state;
+    for (int set = 0; set < 3; set++) {
+        for (int t = 0; t < 4; t++) {
+            lth_backend_cpu.close(cpu[set][t]);
+        }
+    }
+    lth_backend_reference.close(reference);
+    assert_int_equal(lth_alloc_live(), 0);
+    return 0;
+}
+
+/* ---- the cases ---- */
+static void test_open(void **state) {
+    (void)state;
+    lth_device *d = NULL;
+    lth_error err = {0};
+    assert_int_equal(lth_backend_cpu.open(&d, &(lth_device_opts){.threads = 1, .isa = "sse9"}, &err), LT_EINVAL);
+    assert_non_null(strstr(err.text, "avx512, avx2, baseline"));
+    assert_null(d);
+    for (int set = 0; set < 3; set++) {
+        if (cpu[set][1]) {
+            assert_non_null(strstr(lth_backend_cpu.describe(cpu[set][1]), "2 threads, oneDNN "));
+        }
+    }
+}
+static void test_memory(void **state) {
+    (void)state;
+    lth_device *d = cpu[2][0];
+    const size_t sizes[] = {1, 4096, 5 << 20, 9 << 20};
+    for (int i = 0; i < 4; i++) {
+        unsigned char *p = lth_backend_cpu.alloc(d, sizes[i]);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        assert_int_equal(p[0] | p[sizes[i] - 1], 0);
+        memset(p, 1, sizes[i]);
+        lth_backend_cpu.free(d, p, sizes[i]);
+        unsigned char *again = lth_backend_cpu.alloc(d, sizes[i]);
+        assert_int_equal(again[0] | again[sizes[i] - 1], 0);
+        lth_backend_cpu.free(d, again, sizes[i]);
+    }
+}
+static void test_unary(void **state) {
+    (void)state;
+    const lth_op ops[] = {LTH_OP_NEG, LTH_OP_EXP, LTH_OP_LOG, LTH_OP_SQRT, LTH_OP_ABS, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU,
+                          LTH_OP_ADD_SCALAR, LTH_OP_MUL_SCALAR, LTH_OP_DROPOUT};
+    const int64_t sizes[] = {1, 5, 16, 33, 16384, 50001};
+    for (size_t o = 0; o < sizeof ops / sizeof *ops; o++) {
+        for (int i = 0; i < 12; i++) {
+            const bool positive = ops[o] == LTH_OP_LOG || ops[o] == LTH_OP_SQRT;
+            spec s = {.op = ops[o], .n_in = 1, .in = {{1, {sizes[i / 2]}, .positive = positive}}, .out = {1, {sizes[i / 2]}}, .need = {true},
+                      .accumulate = i % 2, .attrs = {.i = {i % 2}, .f = {0.3}}, .tolerance = 2e-6};
+            check(&s, "unary");
+        }
+    }
+    for (int layout = 1; layout < 3; layout++) {
+        spec s = {.op = LTH_OP_RELU, .n_in = 1, .in = {{4, {17, 5, 3, 7}, .layout = layout}}, .out = {4, {17, 5, 3, 7}}, .need = {true}};
+        check(&s, "relu, blocked");
+    }
+}
+static void test_wide_range(void **state) { /* where approximations break: large, small, infinite, NaN */
+    (void)state;
+    const float x[] = {0, -0.f, 1e-30f, 1e-6f, .3f, .624f, .626f, .92f, .93f, 2, 4.1f, 9, 20, 87, 88.7f, 89, 200, INFINITY, NAN,
+                       -.3f, -.93f, -2, -5.5f, -9, -20, -87, -88, -104, -INFINITY};
+    enum { N = sizeof x / sizeof *x };
+    const lth_op ops[] = {LTH_OP_EXP, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_RELU, LTH_OP_GELU};
+    for (int set = 0; set < 3; set++) {
+        for (int o = 0; o < 5 && cpu[set][0]; o++) {
+            float y[N], v[N];
+            memcpy(v, x, sizeof x);
+            lth_array in = plain(1, (int64_t[]){N}, LT_F32, v), out = plain(1, (int64_t[]){N}, LT_F32, y);
+            const lth_attrs attrs = {0};
+            lth_call call = {.op = ops[o], .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &attrs};
+            assert_int_equal(lth_backend_cpu.kernels[ops[o]]->forward(cpu[set][0], &call, NULL), LT_OK);
+            for (int i = 0; i < N; i++) {
+                const double e = (double)x[i], want = o == 0 ? exp(e) : o == 1 ? tanh(e) : o == 2 ? 1 / (1 + exp(-e)) : o == 3 ? (e < 0 ? 0 : e) : .5 * e * (1 + erf(e / sqrt(2)));
+                const double off = fabs((double)y[i] - want), allowed = 1e-37 + 4e-7 * fabs(want) + (o == 4 ? 1e-7 : 0);
+                if ((o == 4 && isinf(e)) || (isnan(want) && isnan(y[i])) || (double)y[i] == (double)(float)want || off <= allowed) {
+                    continue;
+                }
+                fail_msg("%s op %d of %g: %.9g, want %.9g", names[set], o, e, (double)y[i], want);
+            }
+        }
+    }
+}
+static void test_binary(void **state) {
+    (void)state;
+    const lth_op ops[] = {LTH_OP_ADD, LTH_OP_SUB, LTH_OP_MUL, LTH_OP_DIV};
+    for (int o = 0; o < 4; o++) {
+        for (int i = 0; i < 8; i++) {
+            spec s = {.op = ops[o], .n_in = 2, .in = {{3, {7, 5, 33}, .positive = true}, {3, {7, 5, 33}, .positive = true}}, .out = {3, {7, 5, 33}},
+                      .need = {true, true}, .accumulate = i % 2, .tolerance = 3e-5};
+            if (i / 2 == 1) {
+                s.in[1].ndim = 1, s.in[1].shape[0] = 1;
+            } else if (i / 2 == 2) {
+                s.in[1].ndim = 2, s.in[1].shape[0] = 5, s.in[1].shape[1] = 33;
+            } else if (i / 2 == 3) {
+                s.in[0].ndim = 0, s.in[0].shape[0] = 0;
+            }
+            check(&s, "binary");
+        }
+        spec large = {.op = ops[o], .n_in = 2, .in = {{1, {40000}, .positive = true}, {1, {40000}, .positive = true}}, .out = {1, {40000}}, .need = {true, true}};
+        check(&large, "binary, large");
+    }
+}
+static void test_linear(void **state) {
+    (void)state;
+    const int64_t shapes[][3] = {{64, 784, 128}, {64, 128, 10}, {1, 3, 5}, {17, 33, 65}, {200, 70, 300}, {5, 1, 1}, {64, 400, 120}};
+    for (int i = 0; i < 7; i++) {
+        for (int act = 0; act <= LT_ACT_GELU_TANH; act++) {
+            const int64_t N = shapes[i][0], I = shapes[i][1], O = shapes[i][2];
+            spec s = {.op = LTH_OP_LINEAR, .n_in = 3, .in = {{2, {N, I}}, {2, {O, I}}, {1, {O}, .absent = act == 1 && i % 2}}, .out = {2, {N, O}},
+                      .need = {i % 3 != 1, true, true}, .accumulate = (act + i) % 2, .attrs = {.i = {act}}, .tolerance = 1e-4};
+            check(&s, "linear");
+        }
+    }
+}
+static void test_matmul(void **state) {
+    (void)state;
+    const int64_t shapes[][3] = {{3, 4, 5}, {65, 33, 17}, {1, 7, 1}, {130, 140, 150}};
+    for (int i = 0; i < 4; i++) {
+        const int64_t N = shapes[i][0], K = shapes[i][1], M = shapes[i][2];
+        for (int k = 0; k < 4; k++) {
+            spec s = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{2, {N, K}, .turned = k == 1}, {2, {K, M}, .turned = k == 2}}, .out = {2, {N, M}}, .need = {true, true}, .accumulate = k == 3};
+            check(&s, "matmul");
+        }
+        spec batched = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{3, {6, N, K}}, {3, {6, K, M}}}, .out = {3, {6, N, M}}, .need = {true, true}};
+        check(&batched, "matmul, batched");
+        spec folded = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{3, {6, N, K}}, {2, {K, M}}}, .out = {3, {6, N, M}}, .need = {true, true}};
+        check(&folded, "matmul, 2d second");
+    }
+}
+static void conv_case(int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t K, int64_t KW, int64_t stride, int64_t pad, int64_t dilation, int64_t groups,
+                      int act, int64_t pool, int layout, int variant) {
+    char name[128];
+    const int64_t OH = (H + 2 * pad - dilation * (K - 1) - 1) / stride + 1, OW = (W + 2 * pad - dilation * (KW - 1) - 1) / stride + 1;
+    const int64_t PH = pool ? OH / pool : OH, PW = pool ? OW / pool : OW;
+    snprintf(name, sizeof name, "conv2d %lldx%lldx%lldx%lld -> %lld, %lldx%lld s%lld p%lld d%lld g%lld act %d pool %lld layout %d", (long long)N, (long long)C,
+             (long long)H, (long long)W, (long long)O, (long long)K, (long long)KW, (long long)stride, (long long)pad, (long long)dilation, (long long)groups, act,
+             (long long)pool, layout);
+    spec s = {.op = LTH_OP_CONV2D, .n_in = 3, .in = {{4, {N, C, H, W}, .layout = layout}, {4, {O, C / groups, K, KW}}, {1, {O}, .absent = variant == 2}},
+              .out = {4, {N, O, PH, PW}}, .need = {variant != 1, true, true}, .accumulate = variant == 3, .tolerance = 2e-5,
+              .attrs = {.i = {stride, stride, pad, pad, dilation, dilation, groups, act, pool, pool, pool, pool}}};
+    check(&s, name);
+}
+static void test_conv_own(void **state) {
+    (void)state;
+    conv_case(64, 1, 28, 28, 6, 5, 5, 1, 2, 1, 1, LT_ACT_RELU, 2, 0, 1);
+    conv_case(64, 6, 14, 14, 16, 5, 5, 1, 0, 1, 1, LT_ACT_RELU, 2, LTH_N16C, 0);
+    for (int variant = 0; variant < 4; variant++) {
+        conv_case(17, 3, 9, 11, 5, 3, 3, 1, 1, 1, 1, LT_ACT_TANH, 0, 0, variant);
+        conv_case(33, 2, 8, 8, 7, 4, 2, 2, 1, 1, 1, LT_ACT_NONE, 3, variant % 2 ? LTH_N16C : 0, variant);
+        conv_case(16, 8, 7, 5, 1, 1, 1, 1, 0, 1, 1, LT_ACT_SIGMOID, 2, LTH_N16C, variant);
+        conv_case(20, 5, 20, 13, 9, 7, 7, 2, 3, 1, 1, LT_ACT_RELU, 0, 0, variant);
+        conv_case(9, 4, 6, 19, 23, 3, 5, 1, 2, 1, 1, LT_ACT_RELU, 0, LTH_N16C, variant);
+    }
+}
+static void test_conv_onednn(void **state) {
+    (void)state;
+    conv_case(5, 1, 28, 28, 32, 3, 3, 1, 0, 1, 1, LT_ACT_RELU, 0, 0, 1);
+    for (int variant = 0; variant < 4; variant++) {
+        conv_case(6, 32, 10, 9, 64, 3, 3, 1, 1, 1, 1, LT_ACT_RELU, 0, variant % 2 ? LTH_C16 : 0, variant);
+        conv_case(7, 16, 12, 12, 32, 3, 3, 1, 0, 1, 1, LT_ACT_RELU, 2, LTH_C16, variant);
+        conv_case(3, 3, 11, 11, 40, 3, 3, 2, 1, 1, 1, LT_ACT_TANH, 0, 0, variant);
+        conv_case(4, 20, 8, 8, 12, 3, 3, 1, 1, 2, 1, LT_ACT_NONE, 2, 0, variant);
+        conv_case(2, 16, 6, 6, 32, 1, 1, 2, 0, 1, 1, LT_ACT_NONE, 0, LTH_C16, variant);
+        conv_case(2, 32, 6, 6, 32, 3, 3, 1, 1, 1, 2, LT_ACT_NONE, 0, 0, variant);
+    }
+}
+static void test_pool(void **state) {
+    (void)state;
+    for (int op = 0; op < 2; op++) {
+        for (int layout = 0; layout < 3; layout++) {
+            for (int i = 0; i < 4; i++) {
+                const int64_t k = i < 2 ? 2 : 3, stride = i == 3 ? 1 : 2, pad = i == 2 ? 1 : 0, H = 9, W = 12;
+                spec s = {.op = op ? LTH_OP_AVG_POOL2D : LTH_OP_MAX_POOL2D, .n_in = 1, .in = {{4, {18, 5, H, W}, .layout = layout}},
+                          .out = {4, {18, 5, (H + 2 * pad - k) / stride + 1, (W + 2 * pad - k) / stride + 1}}, .need = {true}, .accumulate = i == 1,
+                          .attrs = {.i = {k, k, stride, stride, pad, pad, 0, i % 2}}};
+                check(&s, "pool2d");
+            }
+        }
+    }
+}
+static void test_losses(void **state) {
+    (void)state;
+    const int64_t shapes[][2] = {{64, 10}, {1, 1}, {7, 3}, {130, 65}, {33, 1000}, {5, 16}};
+    for (int i = 0; i < 6; i++) {
+        const int64_t N = shapes[i][0], C = shapes[i][1];
+        for (int reduction = 0; reduction < 3; reduction++) {
+            for (int ignore = 0; ignore < 2; ignore++) {
+                spec s = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .in = {{2, {N, C}}, {1, {N}, LT_I64, .classes = C}}, .out = {reduction == LT_NONE, {N}},
+                          .need = {true}, .accumulate = ignore, .attrs = {.i = {reduction, ignore && C > 1, 1}, .f = {reduction == 1 ? 0.1 : 0}}};
+                check(&s, "cross_entropy");
+            }
+            spec m = {.op = LTH_OP_MSE_LOSS, .n_in = 2, .in = {{2, {N * 40, C}}, {2, {N * 40, C}}}, .out = {reduction == LT_NONE ? 2 : 0, {N * 40, C}},
+                      .need = {true, i % 2 == 0}, .accumulate = i % 2, .attrs = {.i = {reduction}}};
+            check(&m, "mse_loss");
+        }
+        spec a = {.op = LTH_OP_ACCURACY, .n_in = 2, .in = {{2, {N, C}}, {1, {N}, LT_I64, .classes = C}}, .no_gradient = true};
+        check(&a, "accuracy");
+        spec g = {.op = LTH_OP_ARGMAX, .n_in = 1, .in = {{2, {N, C}}}, .out = {1, {N}, LT_I64}, .attrs = {.i = {1, 1}}, .no_gradient = true};
+        check(&g, "argmax");
+        for (int log = 0; log < 2; log++) {
+            spec f = {.op = log ? LTH_OP_LOG_SOFTMAX : LTH_OP_SOFTMAX, .n_in = 1, .in = {{2, {N, C}}}, .out = {2, {N, C}}, .attrs = {.i = {1}}, .need = {true},
+                      .accumulate = i % 2};
+            check(&f, "softmax");
+        }
+    }
+}
+static void test_labels(void **state) {
+    (void)state;
+    float x[12] = {0}, loss, work[64];
+    int64_t target[4] = {0, 2, 3, 1};
+    lth_array in = plain(2, (int64_t[]){4, 3}, LT_F32, x), t = plain(1, (int64_t[]){4}, LT_I64, target), out = plain(0, NULL, LT_F32, &loss);
+    const lth_attrs attrs = {0};
+    lth_error err = {0};
+    lth_call call = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .n_out = 1, .in = {&in, &t}, .out = {&out}, .attrs = &attrs, .workspace = work, .workspace_bytes = sizeof work};
+    assert_int_equal(lth_backend_cpu.kernels[LTH_OP_CROSS_ENTROPY]->forward(cpu[2][0], &call, &err), LT_EINDEX);
+    assert_non_null(strstr(err.text, "row 2 has the label 3, outside 0..2 (C = 3)"));
+}
+static void test_reduce(void **state) {
+    (void)state;
+    for (int op = 0; op < 2; op++) {
+        for (int i = 0; i < 4; i++) {
+            spec s = {.op = op ? LTH_OP_MEAN : LTH_OP_SUM, .n_in = 1, .in = {{3, {31, 40, 50}}}, .need = {true}, .accumulate = i % 2};
+            if (i == 1) {
+                s.attrs.i[0] = 2, s.attrs.i[1] = 1, s.attrs.i[2] = 2, s.out.ndim = 1, s.out.shape[0] = 31;
+            } else if (i == 2) {
+                s.attrs.i[0] = 1, s.attrs.i[1] = 0, s.out.ndim = 2, s.out.shape[0] = 40, s.out.shape[1] = 50;
+            } else if (i == 3) {
+                s.attrs.i[0] = 1, s.attrs.i[1] = 2, s.out.ndim = 2, s.out.shape[0] = 31, s.out.shape[1] = 40;
+            }
+            check(&s, "reduce");
+        }
+    }
+}
+static void test_copy(void **state) {
+    (void)state;
+    for (int layout = 0; layout < 3; layout++) {
+        for (int i = 0; i < 4; i++) {
+            spec s = {.op = LTH_OP_COPY, .n_in = 1, .in = {{4, {19, 18, 3, 7}, .layout = layout, .turned = layout == 0 && i > 1}}, .out = {4, {19, 18, 3, 7}}, .need = {true},
+                      .accumulate = i % 2};
+            check(&s, "copy");
+        }
+    }
+}
+static void test_norms(void **state) {
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        spec s = {.op = LTH_OP_BATCH_NORM, .n_in = 5, .in = {{4, {9, 5, 6, 7}}, {1, {5}}, {1, {5}}, {1, {5}}, {1, {5}, .positive = true}}, .out = {4, {9, 5, 6, 7}},
+                  .need = {true, true, true}, .accumulate = i % 2, .attrs = {.i = {i % 3 != 0, i / 6}, .f = {1e-5, 0.1}}, .tolerance = 3e-5};
+        if (i % 4 == 3) {
+            s.in[0].ndim = 2, s.out.ndim = 2;
+        }
+        check(&s, "batch_norm");
+        spec l = {.op = LTH_OP_LAYER_NORM, .n_in = 3, .in = {{3, {13, 7, 1 + 12 * i}}, {1, {1 + 12 * i}}, {1, {1 + 12 * i}, .absent = i == 2}}, .out = {3, {13, 7, 1 + 12 * i}},
+                  .need = {true, true, true}, .accumulate = i % 2, .attrs = {.f = {1e-5}}, .tolerance = 3e-5};
+        check(&l, "layer_norm");
+    }
+    spec e = {.op = LTH_OP_EMBEDDING, .n_in = 2, .in = {{2, {8, 9}, LT_I64, .classes = 11}, {2, {11, 5}}}, .out = {3, {8, 9, 5}}, .need = {false, true}};
+    check(&e, "embedding");
+    spec f = {.op = LTH_OP_FULL, .out = {2, {3, 37}}, .attrs = {.i = {LT_F32, 2, 3, 37}, .f = {1.5}}, .no_gradient = true};
+    check(&f, "full");
+}
+
+/* ---- flat passes ---- */
+enum { FLAT = 40003 };
+typedef struct flat { float p[FLAT], g[FLAT], s[3][FLAT]; double squares; } flat;
+static void flat_pass(const lth_backend *b, lth_device *d, flat *f, int variant) {
+    for (int step = 1; step <= 3; step++) {
+        lt_span span = {.struct_size = sizeof span, .n_slots = 3, .n = FLAT, .param = f->p, .grad = f->g, .slot = {f->s[0], f->s[1], f->s[2]}, .step = step};
+        const lt_sgd_args sgd = {.struct_size = sizeof sgd, .nesterov = variant == 2, .maximize = variant == 1, .lr = .1, .momentum = variant ? .9 : 0,
+                                 .dampening = variant == 1 ? .1 : 0, .weight_decay = variant == 2 ? .01 : 0};
+        const lt_adam_args adam = {.struct_size = sizeof adam, .decoupled = variant == 4, .amsgrad = variant == 5, .maximize = variant == 6, .lr = 1e-2,
+                                   .beta1 = variant == 6 ? .3 : .9, .beta2 = .999, .eps = 1e-8, .weight_decay = variant > 3 ? .01 : 0};
+        assert_int_equal(variant < 3 ? b->sgd(d, &span, &sgd, NULL) : b->adam(d, &span, &adam, NULL), LT_OK);
+    }
+    assert_int_equal(b->sum_squares(d, f->g, FLAT, &f->squares, NULL), LT_OK);
+    assert_int_equal(b->scale(d, f->g, FLAT, 1.5f, NULL), LT_OK);
+    assert_int_equal(b->clamp(d, f->g, FLAT, -.5f, .75f, NULL), LT_OK);
+    assert_int_equal(b->zero(d, f->s[2], 4001, NULL), LT_OK);
+}
+static void test_flat(void **state) {
+    (void)state;
+    flat *start = take(sizeof *start), *want = take(sizeof *want), *got = take(sizeof *got), *first = take(sizeof *first);
+    for (int i = 0; i < FLAT; i++) {
+        start->p[i] = uniform(), start->g[i] = i % 13 ? uniform() : 0;
+    }
+    for (int variant = 0; variant < 7; variant++) {
+        memcpy(want, start, sizeof *want);
+        flat_pass(&lth_backend_reference, reference, want, variant);
+        for (int set = 0; set < 3; set++) {
+            for (int t = 0; t < 4 && cpu[set][t]; t++) {
+                snprintf(where, sizeof where, "flat %d, %s, %d threads", variant, names[set], t + 1);
+                memcpy(got, start, sizeof *got);
+                flat_pass(&lth_backend_cpu, cpu[set][t], got, variant);
+                compare(got->p, want->p, FLAT, 1e-6, "parameter");
+                compare(got->g, want->g, FLAT, 1e-7, "scaled and clamped");
+                compare(got->s[0], want->s[0], 3 * FLAT, 1e-6, "state");
+                assert_true(fabs(got->squares / want->squares - 1) < 1e-12);
+                if (t == 0) {
+                    memcpy(first, got, sizeof *first);
+                }
+                assert_memory_equal(got, first, sizeof *got);
+            }
+        }
+    }
+    lth_free(start), lth_free(want), lth_free(got), lth_free(first);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open),   cmocka_unit_test(test_memory),   cmocka_unit_test(test_unary),    cmocka_unit_test(test_wide_range),
+        cmocka_unit_test(test_binary), cmocka_unit_test(test_linear),   cmocka_unit_test(test_matmul),   cmocka_unit_test(test_conv_own),
+        cmocka_unit_test(test_pool),   cmocka_unit_test(test_losses),   cmocka_unit_test(test_labels),   cmocka_unit_test(test_conv_onednn),
+        cmocka_unit_test(test_reduce), cmocka_unit_test(test_copy),     cmocka_unit_test(test_norms),    cmocka_unit_test(test_flat),
+    };
+    return cmocka_run_group_tests_name("engine.cpu", tests, open_all, close_all);
+}
