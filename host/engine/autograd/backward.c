@@ -29,7 +29,7 @@ lth_array *lth_grad_target(lt_ctx *ctx, lt_tensor *x, bool *accumulate) {
         }
     }
     *accumulate = !made && !x->grad->grad_fresh;
-    x->grad_fresh = x->grad->grad_fresh = 0;
+    x->grad->grad_fresh = 0;
     return &x->grad->a;
 }
 

@@ -10,7 +10,6 @@
 /* The call as a plugin sees it, and behind it what lt_save_for_backward fills. */
 typedef struct custom_run {
     lt_custom_call call; /* first: save gets only this */
-    bool forward;
     int32_t n_saved;
     lt_tensor *saved[LTH_MAX_IN], *in[LTH_MAX_IN], *out[1];
 } custom_run;
@@ -104,8 +103,11 @@ static lt_tensor *apply(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *i
     if (take_inputs(ctx, op, inputs, run, &grad) != LT_OK || make_output(ctx, op, run) != LT_OK) {
         return NULL;
     }
-    run->forward = true;
-    if (call_quietly(ctx, op, "forward", op->forward, &run->call) != LT_OK) {
+    const void *outer = ctx->engine->custom_call;
+    ctx->engine->custom_call = &run->call;
+    lt_status status = call_quietly(ctx, op, "forward", op->forward, &run->call);
+    ctx->engine->custom_call = outer;
+    if (status != LT_OK) {
         return NULL;
     }
     grad = grad && op->backward && ctx->engine->grad_enabled && !ctx->engine->inference && lth_is_float(run->out[0]->a.dtype);
@@ -149,10 +151,12 @@ lt_tensor *lth_custom_apply(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *cons
 }
 
 void lth_custom_save(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x, void *caller) {
+    if (call != ctx->engine->custom_call) {
+        lth_fail_op(&ctx->error, LT_ESTATE, "lt_save_for_backward", caller, "may be called only in the forward of a custom operation, with its call");
+        return;
+    }
     custom_run *run = (custom_run *)(uintptr_t)call;
-    if (!run->forward) {
-        lth_fail_op(&ctx->error, LT_ESTATE, "lt_save_for_backward", caller, "may be called only in the forward of a custom operation");
-    } else if (run->n_saved == LTH_MAX_IN) {
+    if (run->n_saved == LTH_MAX_IN) {
         lth_fail_op(&ctx->error, LT_EINVAL, "lt_save_for_backward", caller, "more than %d tensors", LTH_MAX_IN);
     } else {
         run->saved[run->n_saved++] = x;

@@ -45,6 +45,7 @@ typedef struct lth_engine {
     void *lasting;                  /* list of lasting tensors */
     lt_tensor *retained, *released; /* retained in this step; kept from earlier ones and released in this */
     size_t step_bytes, peak_bytes;  /* device memory handed out since the step began; the most of any step */
+    const void *custom_call;        /* the forward of a custom operation that is running; autograd's */
     void (*tape_end)(struct lth_engine *e, bool closing); /* autograd's: the nodes are about to go */
 } lth_engine;
 
