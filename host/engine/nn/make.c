@@ -51,7 +51,6 @@ static lth_param *param_new(lt_ctx *ctx, lth_modules *m, const char *name, int n
     }
     p->n = lth_numel(p->value);
     p->value->requires_grad = p->value->is_leaf = 1;
-    p->value->grad_fresh = 1;
     m->n_params++;
     return p;
 }
