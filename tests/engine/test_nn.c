@@ -234,7 +234,7 @@ static void loss_backward(model *t, lt_tensor *y) {
     assert_int_equal(lth_backward(&t->ctx, loss, NULL, 1), LT_OK);
 }
 
-/* The fused sequential and the same layers one by one: equal bits, forward and backward. */
+/* The fused sequential and the same layers one by one: equal bits forward; backward rounds less often when fused. */
 static void fused_equals_unfused(void **state) {
     (void)state;
     model t;
@@ -258,7 +258,9 @@ static void fused_equals_unfused(void **state) {
         loss_backward(&t, y);
         if (fused) {
             assert_memory_equal(kept, y->a.data, sizeof kept);
-            assert_memory_equal(grads, t.m->grads, (size_t)t.m->n_flat * sizeof *grads);
+            for (int64_t i = 0; i < t.m->n_flat; i++) {
+                assert_true(fabsf(grads[i] - t.m->grads[i]) <= 1e-6f * (1 + fabsf(grads[i])));
+            }
         } else {
             memcpy(kept, y->a.data, sizeof kept);
             memcpy(grads, t.m->grads, (size_t)t.m->n_flat * sizeof *grads);

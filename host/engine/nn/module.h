@@ -18,7 +18,7 @@ typedef struct lth_param {
     bool frozen;
     struct lth_param *next;         /* of the same module, or of the model itself */
 } lth_param;
-/* No gradient arrived since the last lth_modules_zero_grad: PyTorch's `grad is None`. The flag stands on the value, not on its grad. */
+/* No gradient arrived since the last lth_modules_zero_grad: PyTorch's `grad is None`. The flag stands on the gradient. */
 static inline bool lth_param_fresh(const lth_param *p) { return p->value->grad->grad_fresh; }
 static inline void lth_param_set_fresh(lth_param *p, bool fresh) { p->value->grad->grad_fresh = fresh; } /* once sealed; false: p->value->grad was filled by hand */
 typedef struct lth_buffer { const char *name; lt_module *module; lt_tensor *value; } lth_buffer; /* running_mean, num_batches_tracked (i64 scalar) */
