@@ -39,20 +39,26 @@ LT_PARAMS(digits,
 /* Whoever asks first draws; another that comes meanwhile waits those microseconds. */
 static void make_sure(split *s, int64_t index) {
     uint8_t expected = ABSENT;
-    if (__atomic_load_n(&s->state[index], __ATOMIC_ACQUIRE) == READY) { return; }
+    if (__atomic_load_n(&s->state[index], __ATOMIC_ACQUIRE) == READY) {
+        return;
+    }
     if (__atomic_compare_exchange_n(&s->state[index], &expected, IN_WORK, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         digits_draw(s->seed, s->id, index, s->pixels + index * DIGITS_PIXELS);
         __atomic_store_n(&s->state[index], READY, __ATOMIC_RELEASE);
         return;
     }
-    while (__atomic_load_n(&s->state[index], __ATOMIC_ACQUIRE) != READY) { sched_yield(); }
+    while (__atomic_load_n(&s->state[index], __ATOMIC_ACQUIRE) != READY) {
+        sched_yield();
+    }
 }
 
 static lt_status get_batch(lt_ctx *ctx, const void *data, const int64_t *indices, int64_t count, lt_batch_out *out) {
     split *s = (split *)data; /* a cache behind atomics: samples are the same whoever fills it */
     float *x = lt_batch_tensor(ctx, out, NULL, LT_F32, 4, (int64_t[]){count, 1, DIGITS_SIDE, DIGITS_SIDE});
     int64_t *y = lt_batch_tensor(ctx, out, NULL, LT_I64, 1, &count);
-    if (!x || !y) { return lt_ctx_status(ctx); }
+    if (!x || !y) {
+        return lt_ctx_status(ctx);
+    }
     for (int64_t i = 0; i < count; i++) {
         make_sure(s, indices[i]);
         y[i] = digits_label(s->seed, s->id, indices[i]);
@@ -72,12 +78,17 @@ static lt_status open_split(lt_ctx *ctx, digits *d, int id, int64_t size, const 
     split *s = &d->splits[id];
     close_split(s);
     d->datasets[id] = NULL;
-    if (!size) { return LT_OK; }
+    if (!size) {
+        return LT_OK;
+    }
     bool normalize = d->normalize.count == 2;
-    *s = (split){.seed = (uint64_t)d->seed, .id = id, .mean = normalize ? d->normalize.items[0] : 0, .std = normalize ? d->normalize.items[1] : 1};
+    *s = (split){
+        .seed = (uint64_t)d->seed, .id = id, .mean = normalize ? d->normalize.items[0] : 0, .std = normalize ? d->normalize.items[1] : 1};
     s->pixels = calloc((size_t)size, DIGITS_PIXELS);
     s->state = calloc((size_t)size, 1);
-    if (!s->pixels || !s->state) { return lt_fail(ctx, LT_ENOMEM, "no memory for %lld images of %d bytes", (long long)size, DIGITS_PIXELS); }
+    if (!s->pixels || !s->state) {
+        return lt_fail(ctx, LT_ENOMEM, "no memory for %lld images of %d bytes", (long long)size, DIGITS_PIXELS);
+    }
     lt_dataset_desc desc = {.struct_size = sizeof desc, .length = size, .name = name, .get_batch = get_batch, .data = s};
     d->datasets[id] = lt_data_dataset(ctx, &desc);
     return lt_ctx_status(ctx);
@@ -90,9 +101,15 @@ static lt_status setup(lt_ctx *ctx, void *self) {
     }
     lt_stage stage = lt_now(ctx)->stage;
     lt_status status = LT_OK;
-    if (stage == LT_STAGE_FIT) { status = open_split(ctx, d, TRAIN, d->train_size, "Digits train"); }
-    if (!status && (stage == LT_STAGE_FIT || stage == LT_STAGE_VALIDATE)) { status = open_split(ctx, d, VAL, d->val_size, "Digits val"); }
-    if (!status && (stage == LT_STAGE_TEST || stage == LT_STAGE_PREDICT)) { status = open_split(ctx, d, TEST, d->test_size, "Digits test"); }
+    if (stage == LT_STAGE_FIT) {
+        status = open_split(ctx, d, TRAIN, d->train_size, "Digits train");
+    }
+    if (!status && (stage == LT_STAGE_FIT || stage == LT_STAGE_VALIDATE)) {
+        status = open_split(ctx, d, VAL, d->val_size, "Digits val");
+    }
+    if (!status && (stage == LT_STAGE_TEST || stage == LT_STAGE_PREDICT)) {
+        status = open_split(ctx, d, TEST, d->test_size, "Digits test");
+    }
     return status;
 }
 

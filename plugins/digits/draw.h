@@ -10,8 +10,14 @@ enum { DIGITS_SIDE = 28, DIGITS_PIXELS = DIGITS_SIDE * DIGITS_SIDE, DIGITS_CLASS
 /* How a person may write a digit. Coordinates 0..100 in a box, y downwards. */
 enum { DIGITS_POINTS_MAX = 14, DIGITS_STROKES_MAX = 3 };
 typedef enum { DIGITS_LINES = 1, DIGITS_CURVE, DIGITS_LOOP } digits_shape; /* corners; smooth through the points; the same, closed */
-typedef struct digits_stroke { digits_shape shape; int count; int8_t points[DIGITS_POINTS_MAX][2]; } digits_stroke;
-typedef struct digits_style { digits_stroke strokes[DIGITS_STROKES_MAX]; } digits_style; /* unused strokes: count 0 */
+typedef struct digits_stroke {
+    digits_shape shape;
+    int count;
+    int8_t points[DIGITS_POINTS_MAX][2];
+} digits_stroke;
+typedef struct digits_style {
+    digits_stroke strokes[DIGITS_STROKES_MAX];
+} digits_style; /* unused strokes: count 0 */
 extern const digits_style *const digits_styles[DIGITS_CLASSES];
 extern const int digits_style_counts[DIGITS_CLASSES];
 

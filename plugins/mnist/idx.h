@@ -9,10 +9,10 @@ enum { IDX_MAX_DIMS = 4 };
 typedef struct idx_array {
     int32_t ndim;
     int64_t shape[IDX_MAX_DIMS];
-    int64_t row;            /* bytes of one item of the first dimension */
+    int64_t row; /* bytes of one item of the first dimension */
     const uint8_t *data;
-    void *memory;           /* what close gives back: a mapping, or memory */
-    size_t mapped;          /* its size; 0: memory */
+    void *memory;  /* what close gives back: a mapping, or memory */
+    size_t mapped; /* its size; 0: memory */
 } idx_array;
 
 /* The header of a file of which `size` bytes are at hand: fills ndim, shape and row. Returns its length in bytes, or -1 with `why`. */

@@ -4,7 +4,11 @@
 #include "idx.h"
 #include "sources.h"
 
-typedef struct { idx_array images, labels; int64_t shape[4]; double mean, std; } part_data;
+typedef struct {
+    idx_array images, labels;
+    int64_t shape[4];
+    double mean, std;
+} part_data;
 
 typedef struct {
     const char *data_dir;
@@ -47,10 +51,11 @@ static lt_status prepare_data(lt_ctx *ctx, void *self) {
 
 /* ---- opening ---- */
 
-static lt_status open_file(lt_ctx *ctx, const mnist *m, enum mnist_part part, idx_array *array) {
+/* `path` tells afterwards which file it was. */
+static lt_status open_file(lt_ctx *ctx, const mnist *m, enum mnist_part part, idx_array *array, char path[MNIST_PATH_MAX]) {
     mnist_place place = place_of(m);
-    char path[MNIST_PATH_MAX], why[MNIST_PATH_MAX + 400];
-    if (!mnist_find(&place, part, path, sizeof path)) {
+    char why[MNIST_PATH_MAX + 400];
+    if (!mnist_find(&place, part, path, MNIST_PATH_MAX)) {
         const char *name = place.names[part];
         return lt_fail(ctx, LT_EABSENT, "no %s or %s.gz in %s; set data_dir to its folder%s", name, name, path,
                        m->download ? "" : ", or download: true");
@@ -59,19 +64,19 @@ static lt_status open_file(lt_ctx *ctx, const mnist *m, enum mnist_part part, id
     return status ? lt_fail(ctx, status, "%s", why) : LT_OK;
 }
 
-static lt_status check_labels(lt_ctx *ctx, const mnist *m, const part_data *d, const char *images, const char *labels) {
+static lt_status check_pair(lt_ctx *ctx, const mnist *m, const part_data *d, const char *images, const char *labels) {
     if (d->images.ndim < 3 || d->labels.ndim != 1) {
-        return lt_fail(ctx, LT_EFORMAT, "%s has %d dimensions and %s %d: images need 3 (or 4 with channels), labels 1", images, d->images.ndim, labels,
-                       d->labels.ndim);
+        return lt_fail(ctx, LT_EFORMAT, "%s has %d dimensions and %s %d: images need 3 (or 4 with channels), labels 1", images,
+                       d->images.ndim, labels, d->labels.ndim);
     }
     if (d->images.shape[0] != d->labels.shape[0]) {
-        return lt_fail(ctx, LT_EFORMAT, "%s holds %lld images, %s %lld labels: they do not belong together", images, (long long)d->images.shape[0],
-                       labels, (long long)d->labels.shape[0]);
+        return lt_fail(ctx, LT_EFORMAT, "%s holds %lld images, %s %lld labels: they do not belong together", images,
+                       (long long)d->images.shape[0], labels, (long long)d->labels.shape[0]);
     }
     for (int64_t i = 0; i < d->labels.shape[0]; i++) {
         if (d->labels.data[i] >= m->num_classes) {
-            return lt_fail(ctx, LT_EFORMAT, "%s: label %d of image %lld is out of range: num_classes is %lld, so labels are 0 to %lld", labels,
-                           d->labels.data[i], (long long)i, (long long)m->num_classes, (long long)m->num_classes - 1);
+            return lt_fail(ctx, LT_EFORMAT, "%s: label %d of image %lld is out of range: num_classes is %lld, so labels are 0 to %lld",
+                           labels, d->labels.data[i], (long long)i, (long long)m->num_classes, (long long)m->num_classes - 1);
         }
     }
     return LT_OK;
@@ -83,11 +88,18 @@ static void close_part(part_data *d) {
 }
 
 static lt_status open_part(lt_ctx *ctx, const mnist *m, bool test, part_data *d) {
+    char images[MNIST_PATH_MAX], labels[MNIST_PATH_MAX];
     close_part(d);
-    lt_status status = open_file(ctx, m, test ? MNIST_TEST_IMAGES : MNIST_TRAIN_IMAGES, &d->images);
-    if (!status) { status = open_file(ctx, m, test ? MNIST_TEST_LABELS : MNIST_TRAIN_LABELS, &d->labels); }
-    if (!status) { status = check_labels(ctx, m, d, test ? m->test_images : m->train_images, test ? m->test_labels : m->train_labels); }
-    if (status) { return status; }
+    lt_status status = open_file(ctx, m, test ? MNIST_TEST_IMAGES : MNIST_TRAIN_IMAGES, &d->images, images);
+    if (!status) {
+        status = open_file(ctx, m, test ? MNIST_TEST_LABELS : MNIST_TRAIN_LABELS, &d->labels, labels);
+    }
+    if (!status) {
+        status = check_pair(ctx, m, d, images, labels);
+    }
+    if (status) {
+        return status;
+    }
     bool channels = d->images.ndim == 4;
     d->shape[1] = channels ? d->images.shape[1] : 1;
     d->shape[2] = d->images.shape[channels ? 2 : 1];
@@ -104,14 +116,19 @@ static lt_status get_batch(lt_ctx *ctx, const void *data, const int64_t *indices
     int64_t shape[4] = {count, d->shape[1], d->shape[2], d->shape[3]};
     float *x = lt_batch_tensor(ctx, out, NULL, LT_F32, 4, shape);
     int64_t *y = lt_batch_tensor(ctx, out, NULL, LT_I64, 1, shape);
-    if (!x || !y) { return lt_ctx_status(ctx); }
+    if (!x || !y) {
+        return lt_ctx_status(ctx);
+    }
     lt_gather_u8_f32(ctx, x, d->images.data, indices, count, d->images.row, d->mean, d->std);
-    for (int64_t i = 0; i < count; i++) { y[i] = d->labels.data[indices[i]]; }
+    for (int64_t i = 0; i < count; i++) {
+        y[i] = d->labels.data[indices[i]];
+    }
     return lt_ctx_status(ctx);
 }
 
 static lt_dataset *make_dataset(lt_ctx *ctx, const mnist *m, const part_data *d) {
-    static const char *const names[][2] = {{"MNIST train", "MNIST test"}, {"Fashion-MNIST train", "Fashion-MNIST test"}, {"IDX train", "IDX test"}};
+    static const char *const names[][2] = {
+        {"MNIST train", "MNIST test"}, {"Fashion-MNIST train", "Fashion-MNIST test"}, {"IDX train", "IDX test"}};
     const char *name = names[m->dataset][d == &m->test_data];
     lt_dataset_desc desc = {.struct_size = sizeof desc, .length = d->images.shape[0], .name = name, .get_batch = get_batch, .data = d};
     return lt_data_dataset(ctx, &desc);
@@ -119,7 +136,9 @@ static lt_dataset *make_dataset(lt_ctx *ctx, const mnist *m, const part_data *d)
 
 static lt_status make_train_and_val(lt_ctx *ctx, mnist *m) {
     lt_status status = open_part(ctx, m, false, &m->train_data);
-    if (status) { return status; }
+    if (status) {
+        return status;
+    }
     int64_t all = m->train_data.images.shape[0];
     if (m->val_size >= all) {
         return lt_fail(ctx, LT_ECONFIG, "val_size is %lld: there are only %lld training images", (long long)m->val_size, (long long)all);
@@ -141,9 +160,13 @@ static lt_status setup(lt_ctx *ctx, void *self) {
         return lt_fail(ctx, LT_ECONFIG, "normalize must be [mean, std] with std above 0, or []");
     }
     lt_stage stage = lt_now(ctx)->stage;
-    if (stage == LT_STAGE_FIT || stage == LT_STAGE_VALIDATE) { return make_train_and_val(ctx, m); }
+    if (stage == LT_STAGE_FIT || stage == LT_STAGE_VALIDATE) {
+        return make_train_and_val(ctx, m);
+    }
     lt_status status = open_part(ctx, m, true, &m->test_data);
-    if (!status) { m->test = make_dataset(ctx, m, &m->test_data); }
+    if (!status) {
+        m->test = make_dataset(ctx, m, &m->test_data);
+    }
     return status ? status : lt_ctx_status(ctx);
 }
 

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 typedef struct source {
-    const char *folder;                 /* below data/ and $LTHOST_DATA */
-    const char *raw;                    /* where torchvision keeps the files, below its root */
+    const char *folder; /* below data/ and $LTHOST_DATA */
+    const char *raw;    /* where torchvision keeps the files, below its root */
     const char *mirrors[3];
     const char *sha256[MNIST_PARTS];
 } source;
 
-static const char *const names[MNIST_PARTS] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+static const char *const names[MNIST_PARTS] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                                               "t10k-labels-idx1-ubyte"};
 
 static const source sources[] = {
     [MNIST_DIGITS] = {"mnist", "MNIST/raw",
@@ -46,7 +47,9 @@ static bool is_in(const char *dir, const char *name, char *out, size_t size) {
     static const char *const endings[] = {"", ".gz"};
     for (int i = 0; i < 2; i++) {
         int length = name[0] == '/' ? snprintf(out, size, "%s%s", name, endings[i]) : snprintf(out, size, "%s/%s%s", dir, name, endings[i]);
-        if (length > 0 && (size_t)length < size && !access(out, F_OK)) { return true; }
+        if (length > 0 && (size_t)length < size && !access(out, F_OK)) {
+            return true;
+        }
     }
     return false;
 }
@@ -58,13 +61,19 @@ bool mnist_find(const mnist_place *place, enum mnist_part part, char *out, size_
     snprintf(folders[1], sizeof folders[1], "%.*s/%s", MNIST_PATH_MAX - 100, folders[0], from->raw);
     const char *shared = getenv("LTHOST_DATA");
     bool use_shared = shared && *shared && !(place->data_dir && *place->data_dir);
-    if (use_shared) { snprintf(folders[2], sizeof folders[2], "%s/%s", shared, from->folder); }
+    if (use_shared) {
+        snprintf(folders[2], sizeof folders[2], "%s/%s", shared, from->folder);
+    }
     int count = use_shared ? 3 : 2;
     for (int i = 0; i < count; i++) {
-        if (is_in(folders[i], name_of(place, part), out, size)) { return true; }
+        if (is_in(folders[i], name_of(place, part), out, size)) {
+            return true;
+        }
     }
     size_t used = 0;
-    for (int i = 0; i < count && used < size; i++) { used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", folders[i]); }
+    for (int i = 0; i < count && used < size; i++) {
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", folders[i]);
+    }
     return false;
 }
 
@@ -89,7 +98,9 @@ lt_status mnist_fetch_all(lt_ctx *ctx, const mnist_place *place) {
         bool known = sources[place->dataset].mirrors[0] && !strcmp(name_of(place, part), names[part]);
         if (known && !mnist_find(place, part, found, sizeof found)) {
             lt_status status = fetch(ctx, place, part);
-            if (status) { return status; }
+            if (status) {
+                return status;
+            }
         }
     }
     return LT_OK;

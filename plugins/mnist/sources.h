@@ -10,7 +10,7 @@ enum { MNIST_PATH_MAX = 4096 };
 
 typedef struct mnist_place {
     enum mnist_dataset dataset;
-    const char *data_dir;               /* NULL: not given */
+    const char *data_dir; /* NULL: not given */
     const char *names[MNIST_PARTS];
 } mnist_place;
 

@@ -1,86 +1,8 @@
 /* tests/engine/test_loader.c - datasets and loaders: PyTorch's order, the same batches for any number of workers, resume, failures,
- * memory. Needs no data files. Downloads and the gather kernel: test_loader_fetch.c, test_loader_gather.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+ * memory. Needs no data files. What a batch may hold, downloads, the gather kernel: the other test_loader_*.c. */
+#include "test_loader_fixture.h"
 
 #include "../golden/golden.h"
-#include "base/mem.h"
-#include "base/str.h"
-#include "engine/data/loader.h"
-
-/* ---- a stage without a trainer, and a dataset whose samples tell their index ---- */
-
-typedef struct fixture { lth_engine *engine; lt_ctx ctx; } fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    lth_error err = {0};
-    assert_int_equal(lth_engine_new(&f->engine, &(lth_engine_opts){.accelerator = "cpu", .threads = 1, .seed = 42}, &err), LT_OK);
-    lth_generator_seed(&f->engine->generator, 42);
-    lth_ctx_init(&f->ctx, LTH_TRAINER_THREAD);
-    f->ctx.engine = f->engine;
-    f->ctx.loaders = lth_loaders_new(f->engine, &f->ctx.error);
-    assert_non_null(f->ctx.loaders);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    lth_loaders_free(f->ctx.loaders);
-    lth_engine_free(f->engine);
-    free(f);
-    return 0;
-}
-
-typedef struct samples {
-    int64_t fail_at;     /* sample at which get_batch fails; -1 never */
-    int64_t wait_us;     /* longest wait; differs from batch to batch */
-    lt_status (*put)(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out); /* NULL: put_pair */
-} samples;
-
-/* x (B, 3) f32 and y (B) i64, both functions of the index. */
-static lt_status put_pair(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    float *x = lth_data_table.batch_tensor(ctx, out, NULL, LT_F32, 2, (int64_t[]){count, 3});
-    int64_t *y = lth_data_table.batch_tensor(ctx, out, NULL, LT_I64, 1, &count);
-    for (int64_t i = 0; x && y && i < count; i++) {
-        y[i] = indices[i] * 7 + 1;
-        for (int k = 0; k < 3; k++) { x[3 * i + k] = (float)(indices[i] * 3 + k); }
-    }
-    return ctx->error.code;
-}
-
-static lt_status get_batch(lt_ctx *ctx, const void *data, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    const samples *s = data;
-    if (s->wait_us) { usleep((useconds_t)((uint64_t)indices[0] * 2654435761u % (uint64_t)s->wait_us)); }
-    for (int64_t i = 0; i < count; i++) {
-        if (indices[i] == s->fail_at) { return lth_fail(&ctx->error, LT_EFORMAT, "sample %d is broken", (int)indices[i]); }
-    }
-    return (s->put ? s->put : put_pair)(ctx, indices, count, out);
-}
-
-static lt_dataset *make_dataset(fixture *f, const samples *s, int64_t length) {
-    lt_dataset_desc desc = {.struct_size = sizeof desc, .length = length, .name = "numbers", .get_batch = get_batch, .data = s};
-    lt_dataset *dataset = lth_data_table.dataset(&f->ctx, &desc);
-    assert_non_null(dataset);
-    return dataset;
-}
-
-static lt_loader *make_loader(fixture *f, lt_dataset *dataset, int64_t batch_size, int64_t workers, bool shuffle) {
-    lt_loader_opts opts = {.struct_size = sizeof opts, .batch_size = batch_size, .num_workers = workers, .shuffle = shuffle};
-    lt_loader *l = lth_data_table.loader(&f->ctx, dataset, &opts);
-    assert_non_null(l);
-    return l;
-}
-
-static const samples plain = {.fail_at = -1};
 
 /* Checks a batch against its indices, and mixes both into a digest of the whole sequence. */
 static uint64_t digest(uint64_t sum, const lt_batch *batch) {
@@ -108,16 +30,14 @@ static uint64_t drain(fixture *f, lt_loader *l, int64_t *batches) {
     return sum;
 }
 
-static void begin(fixture *f, lt_loader *l, int64_t skip, int64_t limit) {
-    assert_int_equal(lth_loader_begin(l, skip, limit, &f->ctx.error), LT_OK);
-}
-
 /* ---- order ---- */
 
 static void open_golden(gold_file *g, const char *name) {
     lth_buf path = {0};
     lth_buf_printf(&path, "%s/golden/%s", TEST_DATA_DIR, name);
-    if (gold_open(g, path.data)) { fail_msg("%s", g->error); }
+    if (gold_open(g, path.data)) {
+        fail_msg("%s", g->error);
+    }
     lth_buf_release(&path);
 }
 
@@ -158,7 +78,9 @@ static void check_batches(fixture *f, const gold_file *g, lt_loader *l) {
         assert_int_equal(batch->index, i);
         memcpy(all[i], batch->indices, sizeof all[i]);
         const int64_t *expected = gold_data(gold_find(g, "batch%d/index", i), GOLD_I64);
-        if (expected) { assert_memory_equal(expected, all[i], sizeof all[i]); }
+        if (expected) {
+            assert_memory_equal(expected, all[i], sizeof all[i]);
+        }
     }
     assert_true(gold_fnv1a(all, sizeof all) == expected_i64(g, "all_index.fnv"));
 }
@@ -176,7 +98,9 @@ static void test_order_is_pytorchs(void **state) {
     lth_generator_seed(&f->engine->generator, 42);
     float *weights = calloc(784 * 128, sizeof *weights);
     const int64_t drawn[] = {784 * 128, 128, 128 * 10, 10};
-    for (int i = 0; i < 4; i++) { lth_uniform_f32(&f->engine->generator, weights, drawn[i], -1, 1); }
+    for (int i = 0; i < 4; i++) {
+        lth_uniform_f32(&f->engine->generator, weights, drawn[i], -1, 1);
+    }
     free(weights);
     lth_generator before = f->engine->generator;
     for (int workers = 0; workers <= 2; workers += 2) {
@@ -199,7 +123,9 @@ static void test_unshuffled_draws_base_seed_only(void **state) {
     for (int64_t b = 0; b < 3; b++) {
         const lt_batch *batch = lth_loader_next(l, &f->ctx);
         assert_int_equal(batch->size, b == 2 ? 2 : 4);
-        for (int64_t i = 0; i < batch->size; i++) { assert_int_equal(batch->indices[i], 4 * b + i); }
+        for (int64_t i = 0; i < batch->size; i++) {
+            assert_int_equal(batch->indices[i], 4 * b + i);
+        }
     }
     assert_null(lth_loader_next(l, &f->ctx));
     assert_memory_equal(&expected, &f->engine->generator, sizeof expected);
@@ -211,7 +137,9 @@ static void test_subset_of_split_maps_to_the_whole(void **state) {
     int64_t split[30], part[10];
     assert_int_equal(lth_data_table.random_split(&f->ctx, upper, (int64_t[]){30, 20}, 2, 7, parts), LT_OK);
     indices_of(f, parts[0], split, 30);
-    for (int i = 0; i < 30; i++) { assert_in_range(split[i], 50, 99); }
+    for (int i = 0; i < 30; i++) {
+        assert_in_range(split[i], 50, 99);
+    }
     lt_dataset *middle = lth_data_table.subset(&f->ctx, parts[0], 10, 20);
     indices_of(f, middle, part, 10);
     assert_memory_equal(part, split + 10, sizeof part);
@@ -261,10 +189,14 @@ static void test_same_batches_for_any_workers(void **state) {
                 begin(f, l, 0, -1);
                 uint64_t sum = drain(f, l, &batches);
                 assert_int_equal(batches, 63);
-                if (!w && !kind) { expected[epoch] = sum; }
+                if (!w && !kind) {
+                    expected[epoch] = sum;
+                }
                 assert_true(sum == expected[epoch]);
             }
-            if (!w && !kind) { after = f->engine->generator; }
+            if (!w && !kind) {
+                after = f->engine->generator;
+            }
             assert_memory_equal(&after, &f->engine->generator, sizeof after);
         }
     }
@@ -278,9 +210,15 @@ static void test_early_end(void **state) {
     for (int epoch = 0; epoch < 60; epoch++) {
         begin(f, l, 0, -1);
         uint64_t sum = 1;
-        for (int i = 0; i < epoch % 7; i++) { sum = digest(sum, lth_loader_next(l, &f->ctx)); }
-        if (epoch % 3) { lth_loader_end(l); } /* else: begin ends the epoch itself */
-        if (epoch % 3 == 1) { assert_null(lth_loader_next(l, &f->ctx)); }
+        for (int i = 0; i < epoch % 7; i++) {
+            sum = digest(sum, lth_loader_next(l, &f->ctx));
+        }
+        if (epoch % 3) {
+            lth_loader_end(l);
+        } /* else: begin ends the epoch itself */
+        if (epoch % 3 == 1) {
+            assert_null(lth_loader_next(l, &f->ctx));
+        }
     }
 }
 
@@ -290,7 +228,9 @@ static void test_worker_failure_comes_in_order(void **state) {
     for (int workers = 0; workers <= 4; workers += 2) {
         lt_loader *l = make_loader(f, make_dataset(f, &broken, 100), 8, workers, false);
         begin(f, l, 0, -1);
-        for (int i = 0; i < 5; i++) { digest(1, lth_loader_next(l, &f->ctx)); }
+        for (int i = 0; i < 5; i++) {
+            digest(1, lth_loader_next(l, &f->ctx));
+        }
         assert_null(lth_loader_next(l, &f->ctx));
         assert_int_equal(f->ctx.error.code, LT_EFORMAT);
         assert_string_equal(f->ctx.error.text, "dataset 'numbers', batch 5 (8 samples, first index 40): sample 47 is broken");
@@ -299,124 +239,6 @@ static void test_worker_failure_comes_in_order(void **state) {
         lth_error_clear(&f->ctx.error);
         lth_loader_end(l);
     }
-}
-
-/* ---- what a get_batch may put ---- */
-
-static lt_status put_nothing(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)ctx, (void)indices, (void)count, (void)out;
-    return LT_OK;
-}
-static lt_status put_short(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    put_pair(ctx, indices, count, out);
-    lth_data_table.batch_tensor(ctx, out, NULL, LT_F32, 2, (int64_t[]){count - 1, 5});
-    return LT_OK;
-}
-static lt_status put_mixed(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices;
-    lth_data_table.batch_tensor(ctx, out, "x", LT_F32, 1, &count);
-    lth_data_table.batch_tensor(ctx, out, NULL, LT_F32, 1, &count);
-    return LT_OK;
-}
-static lt_status put_twice(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices;
-    lth_data_table.batch_tensor(ctx, out, "x", LT_F32, 1, &count);
-    lth_data_table.batch_tensor(ctx, out, "x", LT_F32, 1, &count);
-    return LT_OK;
-}
-static lt_status put_huge(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices;
-    lth_data_table.batch_tensor(ctx, out, NULL, LT_F32, 3, (int64_t[]){count, INT64_MAX / 2, 1000});
-    return LT_OK;
-}
-static lt_status put_silent_failure(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    put_pair(ctx, indices, count, out);
-    return LT_EIO;
-}
-static lt_status put_skip(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    put_pair(ctx, indices, count, out);
-    return LT_SKIP;
-}
-static lt_status put_many(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices;
-    for (int i = 0; i < 17; i++) { lth_data_table.batch_tensor(ctx, out, NULL, LT_U8, 1, &count); }
-    return LT_OK;
-}
-static lt_status put_tensor_call(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices, (void)count, (void)out;
-    return lth_data_table.dataset(ctx, NULL) ? LT_OK : LT_EPLUGIN;
-}
-
-static void test_bad_batches_are_refused(void **state) {
-    fixture *f = *state;
-    static const struct { lt_status (*put)(lt_ctx *, const int64_t *, int64_t, lt_batch_out *); lt_status code; const char *text; } cases[] = {
-        {put_nothing, LT_EPLUGIN, "without putting a tensor"},
-        {put_short, LT_ESHAPE, "item 2 has shape (3, 5) for 4 samples"},
-        {put_mixed, LT_EINVAL, "a list (all keys NULL) or a dict"},
-        {put_twice, LT_EINVAL, "key 'x' is put twice"},
-        {put_huge, LT_ESHAPE, "no tensor has dtype f32"},
-        {put_silent_failure, LT_EIO, "without a reason"},
-        {put_skip, LT_EPLUGIN, "LT_SKIP"},
-        {put_many, LT_EINVAL, "at most 16 items"},
-        {put_tensor_call, LT_ESTATE, "may not be called"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        samples s = {.fail_at = -1, .put = cases[i].put};
-        for (int workers = 0; workers < 2; workers++) {
-            lt_loader *l = make_loader(f, make_dataset(f, &s, 8), 4, workers, false);
-            begin(f, l, 0, -1);
-            assert_null(lth_loader_next(l, &f->ctx));
-            assert_int_equal(f->ctx.error.code, cases[i].code);
-            assert_non_null(strstr(f->ctx.error.text, cases[i].text));
-            assert_non_null(strstr(f->ctx.error.text, "dataset 'numbers', batch 0"));
-            lth_error_clear(&f->ctx.error);
-            lth_loader_end(l);
-        }
-    }
-}
-
-static lt_status put_dict(lt_ctx *ctx, const int64_t *indices, int64_t count, lt_batch_out *out) {
-    (void)indices;
-    char key[] = "image"; /* gone when the batch is read */
-    lth_data_table.batch_tensor(ctx, out, key, LT_U8, 2, (int64_t[]){count, 2});
-    memcpy(lth_data_table.batch_bytes_out(ctx, out, "note", 3), "abc", 3);
-    return LT_OK;
-}
-
-static void test_dict_and_bytes(void **state) {
-    fixture *f = *state;
-    samples s = {.fail_at = -1, .put = put_dict};
-    lt_loader *l = make_loader(f, make_dataset(f, &s, 8), 4, 1, false);
-    begin(f, l, 0, -1);
-    const lt_batch *batch = lth_loader_next(l, &f->ctx);
-    assert_string_equal(batch->items[0].key, "image");
-    assert_int_equal(batch->items[0].tensor->a.dtype, LT_U8);
-    assert_null(batch->items[1].tensor);
-    assert_int_equal(batch->items[1].size, 3);
-    assert_memory_equal(batch->items[1].bytes, "abc", 3);
-}
-
-static void test_bad_arguments_are_refused(void **state) {
-    fixture *f = *state;
-    lt_dataset *parts[2], *all = make_dataset(f, &plain, 10);
-    assert_int_equal(lth_data_table.random_split(&f->ctx, all, (int64_t[]){5, 4}, 2, 0, parts), LT_EINVAL);
-    assert_non_null(strstr(f->ctx.error.text, "5 + 4 do not add up to the 10 samples of dataset 'numbers'"));
-    assert_null(lth_data_table.subset(&f->ctx, all, 0, 5)); /* nothing works after a failure */
-    lth_error_clear(&f->ctx.error);
-    assert_null(lth_data_table.subset(&f->ctx, all, 5, 11));
-    assert_int_equal(f->ctx.error.code, LT_EINDEX);
-    lth_error_clear(&f->ctx.error);
-    lt_loader_opts opts = {.struct_size = sizeof opts, .batch_size = -1};
-    assert_null(lth_data_table.loader(&f->ctx, all, &opts));
-    assert_non_null(strstr(f->ctx.error.text, "batch_size is -1"));
-    lth_error_clear(&f->ctx.error);
-    assert_null(lth_data_table.loader(&f->ctx, NULL, NULL));
-    assert_int_equal(f->ctx.error.code, LT_EINVAL);
-    lth_error_clear(&f->ctx.error);
-    lt_dataset_desc no_function = {.struct_size = sizeof no_function, .length = 3};
-    assert_null(lth_data_table.dataset(&f->ctx, &no_function));
-    assert_int_equal(f->ctx.error.code, LT_EINVAL);
-    lth_error_clear(&f->ctx.error);
 }
 
 /* ---- resume ---- */
@@ -430,7 +252,9 @@ static void test_resume_in_mid_epoch(void **state) {
         begin(f, l, 0, -1);
         drain(f, l, &batches);
         begin(f, l, 0, -1);
-        for (int i = 0; i < 20; i++) { lth_loader_next(l, &f->ctx); }
+        for (int i = 0; i < 20; i++) {
+            lth_loader_next(l, &f->ctx);
+        }
         lth_snapshot *saved = lth_snapshot_new();
         assert_int_equal(lth_loader_save(l, saved, "data/train", &f->ctx.error), LT_OK);
         lth_generator generator = f->engine->generator;
@@ -459,7 +283,9 @@ static void test_resume_between_epochs_and_at_the_end(void **state) {
     lth_snapshot *end = lth_snapshot_new(), *between = lth_snapshot_new();
     int64_t batches;
     begin(f, l, 0, -1);
-    for (int i = 0; i < 8; i++) { lth_loader_next(l, &f->ctx); }
+    for (int i = 0; i < 8; i++) {
+        lth_loader_next(l, &f->ctx);
+    }
     assert_int_equal(lth_loader_save(l, end, "x", &f->ctx.error), LT_OK); /* in on_train_batch_end of the last batch */
     assert_null(lth_loader_next(l, &f->ctx));
     assert_int_equal(lth_loader_save(l, between, "x", &f->ctx.error), LT_OK);
@@ -484,7 +310,8 @@ static void test_resume_between_epochs_and_at_the_end(void **state) {
 
 static void test_load_refuses_what_does_not_fit(void **state) {
     fixture *f = *state;
-    lt_loader *l = make_loader(f, make_dataset(f, &plain, 64), 8, 0, true), *other = make_loader(f, make_dataset(f, &plain, 65), 8, 0, true);
+    lt_loader *l = make_loader(f, make_dataset(f, &plain, 64), 8, 0, true),
+              *other = make_loader(f, make_dataset(f, &plain, 65), 8, 0, true);
     lth_snapshot *saved = lth_snapshot_new(), *empty = lth_snapshot_new();
     begin(f, l, 0, -1);
     lth_loader_next(l, &f->ctx);
@@ -519,10 +346,10 @@ static void test_out_of_memory(void **state) {
     (void)state;
     for (int64_t allowed = 0, finished = 0; !finished; allowed++) {
         assert_true(allowed < 200);
+        int64_t live = lth_alloc_live();
         void *own = NULL;
         set_up(&own);
         fixture *f = own;
-        int64_t live = lth_alloc_live();
         lth_alloc_budget(allowed);
         lt_dataset_desc desc = {.struct_size = sizeof desc, .length = 40, .name = "numbers", .get_batch = get_batch, .data = &plain};
         lt_loader_opts opts = {.struct_size = sizeof opts, .batch_size = 4, .shuffle = 1};
@@ -531,15 +358,15 @@ static void test_out_of_memory(void **state) {
         lt_loader *l = f->ctx.error.code ? NULL : lth_data_table.loader(&f->ctx, parts[1], &opts);
         int64_t batches = 0;
         if (l && !lth_loader_begin(l, 0, -1, &f->ctx.error)) {
-            while (lth_loader_next(l, &f->ctx)) { batches++; }
+            while (lth_loader_next(l, &f->ctx)) {
+                batches++;
+            }
         }
         lth_alloc_budget(-1);
         finished = !f->ctx.error.code;
         assert_true(finished ? batches == 3 : f->ctx.error.code == LT_ENOMEM);
-        lth_loaders_free(f->ctx.loaders);
-        f->ctx.loaders = NULL;
-        assert_in_range(lth_alloc_live(), 0, live);
         tear_down(&own);
+        assert_int_equal(lth_alloc_live(), live);
     }
 }
 
@@ -558,7 +385,6 @@ static void test_nothing_leaks(void **state) {
 }
 
 int main(void) {
-#define WITH_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_STAGE(test_order_is_pytorchs),
         WITH_STAGE(test_unshuffled_draws_base_seed_only),
@@ -567,9 +393,6 @@ int main(void) {
         WITH_STAGE(test_same_batches_for_any_workers),
         WITH_STAGE(test_early_end),
         WITH_STAGE(test_worker_failure_comes_in_order),
-        WITH_STAGE(test_bad_batches_are_refused),
-        WITH_STAGE(test_dict_and_bytes),
-        WITH_STAGE(test_bad_arguments_are_refused),
         WITH_STAGE(test_resume_in_mid_epoch),
         WITH_STAGE(test_resume_between_epochs_and_at_the_end),
         WITH_STAGE(test_load_refuses_what_does_not_fit),

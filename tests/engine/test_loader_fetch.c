@@ -25,15 +25,18 @@
 _Static_assert((int)LTH_CURL_NOPROGRESS == CURLOPT_NOPROGRESS && (int)LTH_CURL_FAILONERROR == CURLOPT_FAILONERROR, "curl's ABI");
 _Static_assert((int)LTH_CURL_FOLLOWLOCATION == CURLOPT_FOLLOWLOCATION && (int)LTH_CURL_MAXREDIRS == CURLOPT_MAXREDIRS, "curl's ABI");
 _Static_assert((int)LTH_CURL_CONNECTTIMEOUT == CURLOPT_CONNECTTIMEOUT && (int)LTH_CURL_NOSIGNAL == CURLOPT_NOSIGNAL, "curl's ABI");
-_Static_assert((int)LTH_CURL_LOW_SPEED_LIMIT == CURLOPT_LOW_SPEED_LIMIT && (int)LTH_CURL_LOW_SPEED_TIME == CURLOPT_LOW_SPEED_TIME, "curl's ABI");
+_Static_assert((int)LTH_CURL_LOW_SPEED_LIMIT == CURLOPT_LOW_SPEED_LIMIT && (int)LTH_CURL_LOW_SPEED_TIME == CURLOPT_LOW_SPEED_TIME,
+               "curl's ABI");
 _Static_assert((int)LTH_CURL_PROTOCOLS == 181 && (int)LTH_CURL_REDIR_PROTOCOLS == 182, "deprecated in the header, kept in the ABI");
 _Static_assert((int)LTH_CURL_WRITEDATA == CURLOPT_WRITEDATA && (int)LTH_CURL_URL == CURLOPT_URL, "curl's ABI");
 _Static_assert((int)LTH_CURL_ERRORBUFFER == CURLOPT_ERRORBUFFER && (int)LTH_CURL_USERAGENT == CURLOPT_USERAGENT, "curl's ABI");
 _Static_assert((int)LTH_CURL_XFERINFODATA == CURLOPT_XFERINFODATA && (int)LTH_CURL_WRITEFUNCTION == CURLOPT_WRITEFUNCTION, "curl's ABI");
 _Static_assert((int)LTH_CURL_XFERINFOFUNCTION == CURLOPT_XFERINFOFUNCTION, "curl's ABI");
 _Static_assert((int)LTH_CURL_RESUME_FROM_LARGE == CURLOPT_RESUME_FROM_LARGE && (int)LTH_CURL_ERROR_SIZE == CURL_ERROR_SIZE, "curl's ABI");
-_Static_assert((int)LTH_CURL_INFO_RESPONSE_CODE == CURLINFO_RESPONSE_CODE && (int)LTH_CURL_GLOBAL_DEFAULT == CURL_GLOBAL_DEFAULT, "curl's ABI");
-_Static_assert((int)LTH_CURL_HTTP == CURLPROTO_HTTP && (int)LTH_CURL_HTTPS == CURLPROTO_HTTPS && (int)LTH_CURL_FILE == CURLPROTO_FILE, "curl's ABI");
+_Static_assert((int)LTH_CURL_INFO_RESPONSE_CODE == CURLINFO_RESPONSE_CODE && (int)LTH_CURL_GLOBAL_DEFAULT == CURL_GLOBAL_DEFAULT,
+               "curl's ABI");
+_Static_assert((int)LTH_CURL_HTTP == CURLPROTO_HTTP && (int)LTH_CURL_HTTPS == CURLPROTO_HTTPS && (int)LTH_CURL_FILE == CURLPROTO_FILE,
+               "curl's ABI");
 _Static_assert((int)LTH_CURLE_HTTP_ERROR == CURLE_HTTP_RETURNED_ERROR && (int)LTH_CURLE_WRITE_ERROR == CURLE_WRITE_ERROR, "curl's ABI");
 _Static_assert((int)LTH_CURLE_RANGE_ERROR == CURLE_RANGE_ERROR && (int)LTH_CURLE_BAD_RESUME == CURLE_BAD_DOWNLOAD_RESUME, "curl's ABI");
 #endif
@@ -55,7 +58,9 @@ static struct {
 static void send_all(int fd, const void *data, size_t size) {
     for (const char *at = data; size;) {
         ssize_t done = send(fd, at, size, MSG_NOSIGNAL);
-        if (done <= 0) { return; }
+        if (done <= 0) {
+            return;
+        }
         at += done;
         size -= (size_t)done;
     }
@@ -65,15 +70,17 @@ static void answer_content(int fd, const char *request, bool wrong) {
     const char *range = strstr(request, "Range: bytes=");
     size_t from = 0;
     atomic_fetch_add(&server.ranges, range != NULL);
-    if (range && !server.no_ranges) { from = strtoul(range + 13, NULL, 10); }
+    if (range && !server.no_ranges) {
+        from = strtoul(range + 13, NULL, 10);
+    }
     char head[200];
     if (from >= SIZE) {
         static const char refusal[] = "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         send_all(fd, refusal, sizeof refusal - 1);
         return;
     }
-    int length = from ? snprintf(head, sizeof head, "HTTP/1.1 206 Partial\r\nContent-Range: bytes %zu-%d/%d\r\nContent-Length: %zu\r\n\r\n", from,
-                                 SIZE - 1, SIZE, SIZE - from)
+    int length = from ? snprintf(head, sizeof head, "HTTP/1.1 206 Partial\r\nContent-Range: bytes %zu-%d/%d\r\nContent-Length: %zu\r\n\r\n",
+                                 from, SIZE - 1, SIZE, SIZE - from)
                       : snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", SIZE);
     send_all(fd, head, (size_t)length);
     bool cut = atomic_load(&server.cut_first) > 0 && atomic_fetch_sub(&server.cut_first, 1) > 0;
@@ -93,7 +100,9 @@ static void *serve(void *arg) {
         char request[4096];
         ssize_t got = recv(fd, request, sizeof request - 1, 0); /* small: curl sends it in one piece */
         request[got > 0 ? got : 0] = 0;
-        if (!strncmp(request, "GET /quit", 9)) { break; }
+        if (!strncmp(request, "GET /quit", 9)) {
+            break;
+        }
         atomic_fetch_add(&server.requests, 1);
         if (!strncmp(request, "GET /file", 9) || !strncmp(request, "GET /wrong", 10)) {
             answer_content(fd, request, request[5] == 'w');
@@ -108,7 +117,9 @@ static void *serve(void *arg) {
 
 static int start_server(void **state) {
     (void)state;
-    for (int i = 0; i < SIZE; i++) { content[i] = (uint8_t)((uint32_t)i * 2654435761u >> 13); }
+    for (int i = 0; i < SIZE; i++) {
+        content[i] = (uint8_t)((uint32_t)i * 2654435761u >> 13);
+    }
     lth_sha256 sha;
     lth_sha256_init(&sha);
     lth_sha256_add(&sha, content, SIZE);
@@ -116,7 +127,8 @@ static int start_server(void **state) {
     server.fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    if (bind(server.fd, (struct sockaddr *)&address, size) || listen(server.fd, 8) || getsockname(server.fd, (struct sockaddr *)&address, &size)) {
+    if (bind(server.fd, (struct sockaddr *)&address, size) || listen(server.fd, 8) ||
+        getsockname(server.fd, (struct sockaddr *)&address, &size)) {
         return -1;
     }
     server.port = ntohs(address.sin_port);
@@ -128,9 +140,12 @@ static int start_server(void **state) {
 
 static int stop_server(void **state) {
     (void)state;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)server.port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)server.port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (!connect(fd, (struct sockaddr *)&address, sizeof address)) { send_all(fd, "GET /quit", 9); }
+    if (!connect(fd, (struct sockaddr *)&address, sizeof address)) {
+        send_all(fd, "GET /quit", 9);
+    }
     close(fd);
     pthread_join(server.thread, NULL);
     close(server.fd);
@@ -139,16 +154,23 @@ static int stop_server(void **state) {
 
 /* ---- a folder of its own for each test ---- */
 
-typedef struct fixture { char dir[64], path[96], part[104], urls[4][96]; lt_ctx ctx; } fixture;
+typedef struct fixture {
+    char dir[64], path[96], part[104], urls[4][96];
+    lt_ctx ctx;
+} fixture;
 
 static int set_up(void **state) {
     fixture *f = calloc(1, sizeof *f);
     snprintf(f->dir, sizeof f->dir, "/tmp/lt-fetch-XXXXXX");
-    if (!mkdtemp(f->dir)) { return -1; }
+    if (!mkdtemp(f->dir)) {
+        return -1;
+    }
     snprintf(f->path, sizeof f->path, "%s/sub/file.bin", f->dir);
     snprintf(f->part, sizeof f->part, "%s.part", f->path);
     static const char *const names[] = {"file", "wrong", "missing"};
-    for (int i = 0; i < 3; i++) { snprintf(f->urls[i], sizeof f->urls[i], "http://127.0.0.1:%d/%s", server.port, names[i]); }
+    for (int i = 0; i < 3; i++) {
+        snprintf(f->urls[i], sizeof f->urls[i], "http://127.0.0.1:%d/%s", server.port, names[i]);
+    }
     snprintf(f->urls[3], sizeof f->urls[3], "http://127.0.0.1:1/nobody-listens");
     atomic_store(&server.requests, 0);
     atomic_store(&server.ranges, 0);

@@ -33,12 +33,16 @@ static void check(lt_ctx *ctx, const uint8_t *src, double mean, double std) {
     lth_data_table.gather_u8_f32(ctx, got, src, indices, COUNT, ROW, mean, std);
     expect(expected, src, indices, COUNT, mean, std);
     assert_int_equal(ctx->error.code, LT_OK);
-    if (memcmp(got, expected, COUNT * ROW * sizeof *got)) { fail_msg("mean %.17g std %.17g: other bits", mean, std); }
+    if (memcmp(got, expected, COUNT * ROW * sizeof *got)) {
+        fail_msg("mean %.17g std %.17g: other bits", mean, std);
+    }
     assert_true(got[COUNT * ROW] == 77);
 }
 
 static void fill(uint8_t *src) {
-    for (int64_t i = 0; i < ROWS * ROW; i++) { src[i] = (uint8_t)i; }
+    for (int64_t i = 0; i < ROWS * ROW; i++) {
+        src[i] = (uint8_t)i;
+    }
 }
 
 static void test_known_normalizations(void **state) {
@@ -47,9 +51,12 @@ static void test_known_normalizations(void **state) {
     lt_ctx ctx;
     lth_ctx_init(&ctx, LTH_LOADER_THREAD);
     fill(src);
-    static const double pairs[][2] = {{0, 1}, {0.1307, 0.3081}, {0.2860, 0.3530}, {0.5, 0.5}, {0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225},
-                                      {0, 2}, {-3, 1e-30}, {0.1307, -0.3081}, {1.0 / 255, 1}, {0, 0x1.fffffep0}, {1e30, 1e-30}, {0, 1e-44}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) { check(&ctx, src, pairs[i][0], pairs[i][1]); }
+    static const double pairs[][2] = {{0, 1},         {0.1307, 0.3081},  {0.2860, 0.3530}, {0.5, 0.5},  {0.485, 0.229},
+                                      {0.456, 0.224}, {0.406, 0.225},    {0, 2},           {-3, 1e-30}, {0.1307, -0.3081},
+                                      {1.0 / 255, 1}, {0, 0x1.fffffep0}, {1e30, 1e-30},    {0, 1e-44}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        check(&ctx, src, pairs[i][0], pairs[i][1]);
+    }
 }
 
 static void test_random_normalizations(void **state) {

@@ -15,7 +15,9 @@ static char dir[64], path[80], why[600];
 static int make_dir(void **state) {
     (void)state;
     snprintf(dir, sizeof dir, "/tmp/lt-idx-XXXXXX");
-    if (!mkdtemp(dir)) { return -1; }
+    if (!mkdtemp(dir)) {
+        return -1;
+    }
     snprintf(path, sizeof path, "%s/x", dir);
     return 0;
 }
@@ -53,7 +55,9 @@ enum { IMAGES = 16 + 5 * 12 };
 static void make_images(uint8_t out[IMAGES]) {
     static const uint8_t header[16] = {0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 3, 0, 0, 0, 4};
     memcpy(out, header, sizeof header);
-    for (int i = 16; i < IMAGES; i++) { out[i] = (uint8_t)(i - 16); }
+    for (int i = 16; i < IMAGES; i++) {
+        out[i] = (uint8_t)(i - 16);
+    }
 }
 
 static void check_images(void) {
@@ -61,7 +65,9 @@ static void check_images(void) {
     assert_int_equal(idx_open(&a, path, why, sizeof why), LT_OK);
     assert_int_equal(a.ndim, 3);
     assert_true(a.shape[0] == 5 && a.shape[1] == 3 && a.shape[2] == 4 && a.row == 12);
-    for (int i = 0; i < 60; i++) { assert_int_equal(a.data[i], i); }
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(a.data[i], i);
+    }
     idx_close(&a);
     idx_close(&a); /* twice is fine */
 }
@@ -79,17 +85,28 @@ static void test_plain_and_gz(void **state) {
 static void refuse(lt_status code, const char *text) {
     idx_array a;
     assert_int_equal(idx_open(&a, path, why, sizeof why), code);
-    if (!strstr(why, text) || !strstr(why, path)) { fail_msg("expected '%s' in '%s'", text, why); }
+    if (!strstr(why, text) || !strstr(why, path)) {
+        fail_msg("expected '%s' in '%s'", text, why);
+    }
     assert_null(a.memory);
     assert_null(a.data);
 }
 
 static void test_wrong_files(void **state) {
     (void)state;
-    static const struct { uint8_t at, value; const char *text; } changes[] = {
-        {0, 1, "begins with 01 00"},         {2, 13, "holds floats (IDX type 13)"}, {2, 77, "elements of an unknown type"},
-        {3, 0, "has 0 dimensions"},          {3, 5, "has 5 dimensions"},            {7, 0, "dimension 1 of 3 is 0"},
-        {7, 6, "expected 88 bytes, found 76"}, {7, 4, "too long: expected 64"},     {4, 255, "truncated"},
+    static const struct {
+        uint8_t at, value;
+        const char *text;
+    } changes[] = {
+        {0, 1, "begins with 01 00"},
+        {2, 13, "holds floats (IDX type 13)"},
+        {2, 77, "elements of an unknown type"},
+        {3, 0, "has 0 dimensions"},
+        {3, 5, "has 5 dimensions"},
+        {7, 0, "dimension 1 of 3 is 0"},
+        {7, 6, "expected 88 bytes, found 76"},
+        {7, 4, "too long: expected 64"},
+        {4, 255, "truncated"},
     };
     uint8_t bytes[IMAGES];
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -97,7 +114,9 @@ static void test_wrong_files(void **state) {
         bytes[changes[i].at] = changes[i].value;
         put(bytes, sizeof bytes);
         refuse(LT_EFORMAT, changes[i].text);
-        if (changes[i].at != 7 || changes[i].value == 0) { continue; }
+        if (changes[i].at != 7 || changes[i].value == 0) {
+            continue;
+        }
         put_gz(bytes, sizeof bytes); /* the same sizes, of decompressed data */
         refuse(LT_EFORMAT, changes[i].value == 6 ? "expected 88 bytes of decompressed data, found 76" : "does not end where it should");
     }
@@ -113,7 +132,10 @@ static void test_truncated_files(void **state) {
     make_images(bytes);
     for (size_t size = 0; size < sizeof bytes; size++) {
         put(bytes, size);
-        refuse(LT_EFORMAT, size == 0 ? "is empty" : size < 4 ? "not even an IDX header" : size < 16 ? "its header alone needs 16" : "is truncated");
+        refuse(LT_EFORMAT, size == 0   ? "is empty"
+                           : size < 4  ? "not even an IDX header"
+                           : size < 16 ? "its header alone needs 16"
+                                       : "is truncated");
     }
     put_gz(bytes, sizeof bytes);
     size_t whole = get(packed, sizeof packed);
@@ -147,11 +169,21 @@ static void damage(uint8_t *bytes, size_t *size, uint32_t *seed) {
     for (uint32_t n = next(seed) >> 30; n != (uint32_t)-1; n--) {
         size_t at = (next(seed) >> 8) % *size;
         switch (next(seed) >> 29) {
-        case 0: *size = at + 1; break;
-        case 1: memmove(bytes + at, bytes + at / 2, *size - at); break;
-        case 2: bytes[at] = 255; break;
-        case 3: bytes[at % 16] = (uint8_t)(next(seed) >> 24); break;
-        default: bytes[at] ^= (uint8_t)(1 << (next(seed) >> 29)); break;
+        case 0:
+            *size = at + 1;
+            break;
+        case 1:
+            memmove(bytes + at, bytes + at / 2, *size - at);
+            break;
+        case 2:
+            bytes[at] = 255;
+            break;
+        case 3:
+            bytes[at % 16] = (uint8_t)(next(seed) >> 24);
+            break;
+        default:
+            bytes[at] ^= (uint8_t)(1 << (next(seed) >> 29));
+            break;
         }
     }
 }
@@ -174,9 +206,13 @@ static void test_damaged_files(void **state) {
         why[0] = 0;
         lt_status status = idx_open(&a, path, why, sizeof why);
         assert_true(status == LT_OK || (status == LT_EFORMAT && strstr(why, path)));
-        if (status) { continue; }
+        if (status) {
+            continue;
+        }
         uint32_t sum = 0;
-        for (int64_t i = 0; i < a.shape[0] * a.row; i++) { sum += a.data[i]; }
+        for (int64_t i = 0; i < a.shape[0] * a.row; i++) {
+            sum += a.data[i];
+        }
         accepted += sum != 1;
         idx_close(&a);
     }

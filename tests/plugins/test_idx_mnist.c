@@ -21,7 +21,9 @@ static bool find_data(void) {
     for (int i = 0; i < 2; i++) {
         snprintf(folder, sizeof folder, "%s/%s", i ? TEST_DATA_DIR "/../data" : shared ? shared : "", "mnist");
         snprintf(path, sizeof path, "%s/train-images-idx3-ubyte.gz", folder);
-        if (!access(path, R_OK)) { return true; }
+        if (!access(path, R_OK)) {
+            return true;
+        }
     }
     return false;
 }
@@ -29,7 +31,9 @@ static bool find_data(void) {
 static void open_array(idx_array *a, const char *name) {
     char path[4096], why[5000];
     snprintf(path, sizeof path, "%s/%s.gz", folder, name);
-    if (idx_open(a, path, why, sizeof why)) { fail_msg("%s", why); }
+    if (idx_open(a, path, why, sizeof why)) {
+        fail_msg("%s", why);
+    }
 }
 
 static void test_shapes_and_labels(void **state) {
@@ -52,9 +56,12 @@ static void test_first_batch_is_pytorchs(void **state) {
     gold_file g;
     char *name = NULL;
     assert_true(asprintf(&name, "%s/golden/train_linear.bin", TEST_DATA_DIR) > 0);
-    if (gold_open(&g, name)) { fail_msg("%s", g.error); }
+    if (gold_open(&g, name)) {
+        fail_msg("%s", g.error);
+    }
     free(name);
-    const int64_t *indices = gold_data(gold_find(&g, "batch0/index"), GOLD_I64), *expected = gold_data(gold_find(&g, "batch0/label"), GOLD_I64);
+    const int64_t *indices = gold_data(gold_find(&g, "batch0/index"), GOLD_I64),
+                  *expected = gold_data(gold_find(&g, "batch0/label"), GOLD_I64);
     const int64_t *digest = gold_data(gold_find(&g, "batch0/x.fnv"), GOLD_I64);
     const float *x0 = gold_data(gold_find(&g, "batch0/x0"), GOLD_F32);
     assert_true(indices && expected && digest && x0);
@@ -67,7 +74,9 @@ static void test_first_batch_is_pytorchs(void **state) {
     lth_data_table.gather_u8_f32(&ctx, x, images.data, indices, 64, 784, 0.1307, 0.3081);
     assert_memory_equal(x, x0, 784 * sizeof *x);
     assert_true(gold_fnv1a(x, sizeof x) == *digest);
-    for (int i = 0; i < 64; i++) { assert_int_equal(labels.data[indices[i]], expected[i]); }
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(labels.data[indices[i]], expected[i]);
+    }
     idx_close(&images);
     idx_close(&labels);
     gold_close(&g);

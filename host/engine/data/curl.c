@@ -30,13 +30,18 @@ static bool find_all(void *library) {
 
 lt_status lth_curl_open(lth_error *err) {
     static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"};
-    if (curl.ready) { return LT_OK; }
+    if (curl.ready) {
+        return LT_OK;
+    }
     void *library = NULL;
-    for (size_t i = 0; !library && i < sizeof names / sizeof *names; i++) { library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL); }
+    for (size_t i = 0; !library && i < sizeof names / sizeof *names; i++) {
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    }
     if (!library) {
-        return lth_fail(err, LT_EUNSUPPORTED,
-                        "downloading needs libcurl, which is not installed: install the package libcurl4 (Debian 12), libcurl4t64 (Ubuntu 24.04) or "
-                        "libcurl (others), or put the file there yourself");
+        return lth_fail(
+            err, LT_EUNSUPPORTED,
+            "downloading needs libcurl, which is not installed: install the package libcurl4 (Debian 12), libcurl4t64 (Ubuntu 24.04) or "
+            "libcurl (others), or put the file there yourself");
     }
     if (!find_all(library) || curl.global_init(LTH_CURL_GLOBAL_DEFAULT)) {
         dlclose(library);
@@ -92,6 +97,8 @@ void lth_curl_run(lth_transfer *t) {
     set_up(c, t);
     t->code = curl.easy_perform(c);
     curl.easy_getinfo(c, LTH_CURL_INFO_RESPONSE_CODE, &t->response);
-    if (t->code && !t->reason[0]) { snprintf(t->reason, sizeof t->reason, "%s", curl.easy_strerror(t->code)); }
+    if (t->code && !t->reason[0]) {
+        snprintf(t->reason, sizeof t->reason, "%s", curl.easy_strerror(t->code));
+    }
     curl.easy_cleanup(c);
 }

@@ -4,7 +4,9 @@
 #include "engine/data/parts.h"
 
 static bool in_stage(lt_ctx *ctx, const char *op) {
-    if (ctx->loaders) { return true; }
+    if (ctx->loaders) {
+        return true;
+    }
     lth_fail_op(&ctx->error, LT_ESTATE, op, LTH_CALLER, "datasets and loaders are made in setup and in the *_dataloader hooks");
     return false;
 }
@@ -28,7 +30,9 @@ static lt_dataset *add_dataset(lt_ctx *ctx, char *name, const char *op, void *ca
 
 lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_dataset", NULL);
-    if (!in_stage(ctx, "lt_data_dataset")) { return NULL; }
+    if (!in_stage(ctx, "lt_data_dataset")) {
+        return NULL;
+    }
     if (!desc || desc->struct_size < sizeof *desc || !desc->get_batch) {
         lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_dataset", LTH_CALLER, "the description needs struct_size and get_batch");
         return NULL;
@@ -39,7 +43,9 @@ lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc) {
         return NULL;
     }
     lt_dataset *dataset = add_dataset(ctx, lth_strdup(name), "lt_data_dataset", LTH_CALLER);
-    if (!dataset) { return NULL; }
+    if (!dataset) {
+        return NULL;
+    }
     dataset->length = desc->length;
     dataset->get_batch = desc->get_batch;
     dataset->data = desc->data;
@@ -49,7 +55,9 @@ lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc) {
 /* A window of `all`: the same samples, without a copy of the map. */
 static lt_dataset *window(lt_ctx *ctx, const lt_dataset *all, char *name, int64_t start, int64_t end, const char *op, void *caller) {
     lt_dataset *part = add_dataset(ctx, name, op, caller);
-    if (!part) { return NULL; }
+    if (!part) {
+        return NULL;
+    }
     part->length = end - start;
     part->map = all->map ? all->map + start : NULL;
     part->start = all->map ? 0 : all->start + start;
@@ -74,14 +82,16 @@ static char *part_name(const char *name, const char *format, long long a, long l
 
 lt_dataset *lth_dataset_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_subset", NULL);
-    if (!in_stage(ctx, "lt_data_subset")) { return NULL; }
+    if (!in_stage(ctx, "lt_data_subset")) {
+        return NULL;
+    }
     if (!all) {
         lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_subset", LTH_CALLER, "the dataset is NULL, and no earlier call failed");
         return NULL;
     }
     if (start < 0 || end < start || end > all->length) {
-        lth_fail_op(&ctx->error, LT_EINDEX, "lt_data_subset", LTH_CALLER, "samples %lld to %lld of dataset '%s', which has %lld", (long long)start,
-                    (long long)end, all->name, (long long)all->length);
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_data_subset", LTH_CALLER, "samples %lld to %lld of dataset '%s', which has %lld",
+                    (long long)start, (long long)end, all->name, (long long)all->length);
         return NULL;
     }
     return window(ctx, all, part_name(all->name, "[%lld:%lld]", start, end), start, end, "lt_data_subset", LTH_CALLER);
@@ -90,11 +100,15 @@ lt_dataset *lth_dataset_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int6
 /* torch.utils.data.random_split with torch.Generator().manual_seed(seed): slices of one permutation. */
 static int64_t *draw_split(const lt_dataset *all, int64_t seed) {
     int64_t *map = lth_alloc((size_t)(all->length ? all->length : 1) * sizeof *map);
-    if (!map) { return NULL; }
+    if (!map) {
+        return NULL;
+    }
     lth_generator generator;
     lth_generator_seed(&generator, (uint64_t)seed);
     lth_randperm(&generator, map, all->length);
-    for (int64_t i = 0; i < all->length; i++) { map[i] = all->map ? all->map[map[i]] : all->start + map[i]; }
+    for (int64_t i = 0; i < all->length; i++) {
+        map[i] = all->map ? all->map[map[i]] : all->start + map[i];
+    }
     return map;
 }
 
@@ -104,14 +118,20 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
     }
     int64_t sum = 0;
     for (int32_t i = 0; i < count; i++) {
-        if (lengths[i] < 0 || lengths[i] > all->length - sum) { sum = -1; break; }
+        if (lengths[i] < 0 || lengths[i] > all->length - sum) {
+            sum = -1;
+            break;
+        }
         sum += lengths[i];
     }
     if (sum != all->length) {
         lth_buf text = {0};
-        for (int32_t i = 0; i < count; i++) { lth_buf_printf(&text, "%s%lld", i ? " + " : "", (long long)lengths[i]); }
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_random_split", caller, "the lengths %s do not add up to the %lld samples of dataset '%s'",
-                    lth_buf_text(&text), (long long)all->length, all->name);
+        for (int32_t i = 0; i < count; i++) {
+            lth_buf_printf(&text, "%s%lld", i ? " + " : "", (long long)lengths[i]);
+        }
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_random_split", caller,
+                    "the lengths %s do not add up to the %lld samples of dataset '%s'", lth_buf_text(&text), (long long)all->length,
+                    all->name);
         lth_buf_release(&text);
     }
     return ctx->error.code;
@@ -119,16 +139,25 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
 
 lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_random_split", ctx->error.code);
-    if (!in_stage(ctx, "lt_data_random_split") || check_split(ctx, all, lengths, count, out, LTH_CALLER)) { return ctx->error.code; }
+    if (!in_stage(ctx, "lt_data_random_split") || check_split(ctx, all, lengths, count, out, LTH_CALLER)) {
+        return ctx->error.code;
+    }
     int64_t *map = draw_split(all, seed);
-    if (!map) { return lth_fail_op(&ctx->error, LT_ENOMEM, "lt_data_random_split", LTH_CALLER, "no memory for %lld indices", (long long)all->length); }
-    for (int32_t i = 0; i < count; i++) { out[i] = NULL; }
+    if (!map) {
+        return lth_fail_op(&ctx->error, LT_ENOMEM, "lt_data_random_split", LTH_CALLER, "no memory for %lld indices",
+                           (long long)all->length);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        out[i] = NULL;
+    }
     int64_t start = 0;
     for (int32_t i = 0; i < count; i++) {
         char *name = part_name(all->name, " (part %lld of %lld)", i + 1, count);
         out[i] = window(ctx, all, name, 0, lengths[i], "lt_data_random_split", LTH_CALLER);
         if (!out[i]) {
-            if (i == 0) { lth_free(map); }
+            if (i == 0) {
+                lth_free(map);
+            }
             return ctx->error.code;
         }
         out[i]->own_map = i == 0 ? map : NULL;

@@ -12,18 +12,28 @@ enum { MAX_WORKERS = 1024, MAX_PREFETCH = 4096 };
 
 static lt_status check_opts(lt_ctx *ctx, const lt_dataset *dataset, const lt_loader_opts *opts, void *caller) {
     const char *op = "lt_data_loader";
-    if (!ctx->loaders) { return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "loaders are made in the *_dataloader hooks"); }
-    if (!dataset) { return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the dataset is NULL, and no earlier call failed"); }
-    if (opts && opts->struct_size < sizeof *opts) { return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the options need struct_size"); }
-    if (!opts) { return LT_OK; }
+    if (!ctx->loaders) {
+        return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "loaders are made in the *_dataloader hooks");
+    }
+    if (!dataset) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the dataset is NULL, and no earlier call failed");
+    }
+    if (opts && opts->struct_size < sizeof *opts) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "the options need struct_size");
+    }
+    if (!opts) {
+        return LT_OK;
+    }
     if (opts->batch_size < 0) {
         return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "batch_size is %lld, must be at least 1", (long long)opts->batch_size);
     }
     if (opts->num_workers < 0 || opts->num_workers > MAX_WORKERS) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "num_workers is %lld, must be 0 to %d", (long long)opts->num_workers, MAX_WORKERS);
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "num_workers is %lld, must be 0 to %d", (long long)opts->num_workers,
+                           MAX_WORKERS);
     }
     if (opts->prefetch < 0 || opts->prefetch > MAX_PREFETCH) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "prefetch is %lld, must be 1 to %d", (long long)opts->prefetch, MAX_PREFETCH);
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "prefetch is %lld, must be 1 to %d", (long long)opts->prefetch,
+                           MAX_PREFETCH);
     }
     return LT_OK;
 }
@@ -34,12 +44,16 @@ static void set_opts(lt_loader *l, const lt_loader_opts *opts) {
     l->drop_last = opts && opts->drop_last;
     l->pin_memory = opts && opts->pin_memory;
     l->length = l->dataset->length / l->batch_size;
-    if (!l->drop_last && l->dataset->length % l->batch_size) { l->length++; }
+    if (!l->drop_last && l->dataset->length % l->batch_size) {
+        l->length++;
+    }
 }
 
 lt_loader *lth_loader_new(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_loader", NULL);
-    if (check_opts(ctx, dataset, opts, LTH_CALLER)) { return NULL; }
+    if (check_opts(ctx, dataset, opts, LTH_CALLER)) {
+        return NULL;
+    }
     lt_loader *l = lth_alloc(sizeof *l);
     if (!l) {
         lth_fail_op(&ctx->error, LT_ENOMEM, "lt_data_loader", LTH_CALLER, "no memory for a loader");
@@ -75,7 +89,9 @@ lth_loaders *lth_loaders_new(lth_engine *e, lth_error *err) {
 }
 
 void lth_loaders_free(lth_loaders *all) {
-    if (!all) { return; }
+    if (!all) {
+        return;
+    }
     while (all->loaders) {
         lt_loader *next = all->loaders->next;
         lth_loader_free(all->loaders);
@@ -93,19 +109,27 @@ static lt_status make_order(lt_loader *l, lth_error *err) {
     const lt_dataset *d = l->dataset;
     if (!l->order) {
         l->order = lth_alloc((size_t)(d->length ? d->length : 1) * sizeof *l->order);
-        if (!l->order) { return lth_fail(err, LT_ENOMEM, "no memory for the order of %lld samples", (long long)d->length); }
+        if (!l->order) {
+            return lth_fail(err, LT_ENOMEM, "no memory for the order of %lld samples", (long long)d->length);
+        }
     }
     if (l->shuffle) {
         lth_generator sampler;
         lth_generator_seed(&sampler, (uint64_t)l->sampler_seed);
         lth_randperm(&sampler, l->order, d->length);
     } else {
-        for (int64_t i = 0; i < d->length; i++) { l->order[i] = i; }
+        for (int64_t i = 0; i < d->length; i++) {
+            l->order[i] = i;
+        }
     }
     if (d->map) {
-        for (int64_t i = 0; i < d->length; i++) { l->order[i] = d->map[l->order[i]]; }
+        for (int64_t i = 0; i < d->length; i++) {
+            l->order[i] = d->map[l->order[i]];
+        }
     } else if (d->start) {
-        for (int64_t i = 0; i < d->length; i++) { l->order[i] += d->start; }
+        for (int64_t i = 0; i < d->length; i++) {
+            l->order[i] += d->start;
+        }
     }
     return LT_OK;
 }
@@ -121,7 +145,9 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
         l->sampler_seed = l->shuffle ? lth_random_int63(&l->all->engine->generator) : 0;
     }
     lt_status status = make_order(l, err);
-    if (status) { return status; }
+    if (status) {
+        return status;
+    }
     l->end = limit >= 0 && limit < l->length ? limit : l->length;
     l->position = position < l->end ? position : l->end;
     lth_ctx_init(&l->own, LTH_LOADER_THREAD);
@@ -138,13 +164,17 @@ void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *c
 
 /* Hands the slot's failure to the trainer's ctx, as the plugin's whose get_batch it was. */
 static void report(lt_ctx *ctx, const lt_loader *l, const lth_error *failure) {
-    if (ctx->error.code) { return; }
+    if (ctx->error.code) {
+        return;
+    }
     ctx->error = *failure;
     ctx->where = l->dataset->where;
 }
 
 const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
-    if (!l->running || ctx->error.code) { return NULL; }
+    if (!l->running || ctx->error.code) {
+        return NULL;
+    }
     if (l->position >= l->end) {
         lth_loader_end(l);
         return NULL;
@@ -154,7 +184,9 @@ const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
         report(ctx, l, &slot->error);
         return NULL;
     }
-    if (lth_slot_deliver(slot, l->all->engine, &ctx->error)) { return NULL; }
+    if (lth_slot_deliver(slot, l->all->engine, &ctx->error)) {
+        return NULL;
+    }
     l->position++;
     return &slot->batch;
 }
@@ -188,43 +220,55 @@ static int64_t get(const lth_snapshot *in, const char *prefix, const char *key, 
 }
 
 lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err) {
-    const struct { const char *key; int64_t value; } state[] = {
-        {"running", l->running},     {"batches", l->running ? l->position : 0}, {"base_seed", l->base_seed},   {"sampler_seed", l->sampler_seed},
-        {"samples", l->dataset->length}, {"batch_size", l->batch_size},         {"shuffle", l->shuffle},
+    const struct {
+        const char *key;
+        int64_t value;
+    } state[] = {
+        {"running", l->running},           {"batches", l->running ? l->position : 0}, {"base_seed", l->base_seed},
+        {"sampler_seed", l->sampler_seed}, {"samples", l->dataset->length},           {"batch_size", l->batch_size},
+        {"shuffle", l->shuffle},
     };
     for (size_t i = 0; i < sizeof state / sizeof *state; i++) {
         lt_status status = put(out, prefix, state[i].key, state[i].value, err);
-        if (status) { return status; }
+        if (status) {
+            return status;
+        }
     }
     return LT_OK;
 }
 
 /* Explicit settings beat the checkpoint's: with another batch size the epoch goes on at the batch that holds the next unseen sample. */
 static int64_t position_here(const lt_loader *l, int64_t batches, int64_t batch_size) {
-    if (batch_size == l->batch_size) { return batches; }
+    if (batch_size == l->batch_size) {
+        return batches;
+    }
     lth_log(LTH_WARNING, "dataset '%s': batch_size is %lld, in the checkpoint %lld; the epoch continues at sample %lld", l->dataset->name,
             (long long)l->batch_size, (long long)batch_size, (long long)(batches * batch_size / l->batch_size * l->batch_size));
     return batches * batch_size / l->batch_size;
 }
 
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err) {
-    int64_t running = get(in, prefix, "running", -1), batches = get(in, prefix, "batches", -1), batch_size = get(in, prefix, "batch_size", -1);
+    int64_t running = get(in, prefix, "running", -1), batches = get(in, prefix, "batches", -1),
+            batch_size = get(in, prefix, "batch_size", -1);
     int64_t samples = get(in, prefix, "samples", -1), shuffle = get(in, prefix, "shuffle", -1);
     if (running < 0 || batches < 0 || batch_size < 1 || samples < 0 || shuffle < 0 || batches > samples) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint's position in dataset '%s' (%s) is absent or damaged", l->dataset->name, prefix);
     }
     lth_loader_end(l);
     l->loaded = false;
-    if (!running) { return LT_OK; }
+    if (!running) {
+        return LT_OK;
+    }
     if (samples != l->dataset->length) {
-        return lth_fail(err, LT_EFORMAT,
-                        "dataset '%s' has %lld samples, the checkpoint was saved in mid-epoch with %lld: give it the same data, or resume from a "
-                        "checkpoint of an epoch's end",
-                        l->dataset->name, (long long)l->dataset->length, (long long)samples);
+        return lth_fail(
+            err, LT_EFORMAT,
+            "dataset '%s' has %lld samples, the checkpoint was saved in mid-epoch with %lld: give it the same data, or resume from a "
+            "checkpoint of an epoch's end",
+            l->dataset->name, (long long)l->dataset->length, (long long)samples);
     }
     if ((shuffle != 0) != l->shuffle) {
-        lth_log(LTH_WARNING, "dataset '%s': shuffle is %s, in the checkpoint %s; the rest of this epoch may repeat samples", l->dataset->name,
-                l->shuffle ? "on" : "off", shuffle ? "on" : "off");
+        lth_log(LTH_WARNING, "dataset '%s': shuffle is %s, in the checkpoint %s; the rest of this epoch may repeat samples",
+                l->dataset->name, l->shuffle ? "on" : "off", shuffle ? "on" : "off");
     }
     l->base_seed = get(in, prefix, "base_seed", 0);
     l->sampler_seed = get(in, prefix, "sampler_seed", 0);

@@ -34,7 +34,9 @@ int64_t lth_loader_samples(const lt_loader *l);
 int64_t lth_loader_workers(const lt_loader *l);
 const char *lth_loader_dataset_name(const lt_loader *l);
 bool lth_loader_shuffles(const lt_loader *l);
-/* Sampler seed and position of the running epoch; load makes the next lth_loader_begin continue there. */
+/* Sampler seed and position of the running epoch; load makes the next lth_loader_begin continue there: it then draws nothing from the
+ * generator (which was saved after this epoch's draws) and, with skip 0, begins at the saved position. Saved between epochs: it begins anew.
+ * A batch delivered counts as done. Another length of the dataset is refused in mid-epoch; another batch size continues, with a warning. */
 lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err);
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err);
 extern const lt_data_api lth_data_table; /* lt.data/1 */

@@ -14,12 +14,12 @@ struct lt_dataset {
     lth_loaders *all;
     char *name;
     int64_t length;
-    int64_t start;          /* without a map: index i is sample start + i */
-    const int64_t *map;     /* index i is sample map[i]; NULL: no map */
-    int64_t *own_map;       /* the memory of a random_split, held by its first part */
+    int64_t start;      /* without a map: index i is sample start + i */
+    const int64_t *map; /* index i is sample map[i]; NULL: no map */
+    int64_t *own_map;   /* the memory of a random_split, held by its first part */
     lth_get_batch *get_batch;
     const void *data;
-    lth_where where;        /* who made it: named when get_batch fails */
+    lth_where where; /* who made it: named when get_batch fails */
 };
 
 /* ---- slots: memory of one batch, filled by one thread at a time ---- */
@@ -27,7 +27,7 @@ enum { LTH_KEY_MAX = 48 };
 typedef struct lth_slot_item {
     void *data;
     size_t capacity, size;
-    lt_dtype dtype;         /* 0: bytes */
+    lt_dtype dtype; /* 0: bytes */
     int32_t ndim;
     int64_t shape[LT_MAX_DIMS];
     char key[LTH_KEY_MAX];
@@ -45,7 +45,7 @@ struct lt_batch_out {
 /* Calls get_batch and checks what it put; a failure ends up in slot->error, naming dataset and samples. */
 void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx);
 lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *err); /* makes the batch's tensors */
-void lth_slot_match(lt_batch_out *slots, int64_t count);  /* each gets the room that the largest has; without memory: later */
+void lth_slot_match(lt_batch_out *slots, int64_t count); /* each gets the room that the largest has; without memory: later */
 void lth_slot_release(lt_batch_out *slot);
 void *lth_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape);
 void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size);
@@ -55,27 +55,28 @@ void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_
 #define LTH_RING_CLOSED INT64_MAX
 typedef struct lth_ring {
     lt_loader *loader;
-    lt_batch_out *slots;                /* slot_count of the ring, then one for what the trainer thread fills: it stays in its cache */
+    lt_batch_out *slots; /* slot_count of the ring, then one for what the trainer thread fills: it stays in its cache */
     int64_t slot_count, workers, started;
-    int64_t first;                      /* ticket of the epoch's batch 0; changes only while closed and idle */
+    int64_t first; /* ticket of the epoch's batch 0; changes only while closed and idle */
     struct lth_worker *threads;
-    bool may_spin;                      /* more than one CPU */
+    bool may_spin;                         /* more than one CPU */
     _Alignas(64) _Atomic int64_t claimed;  /* next ticket to be filled; CLOSED between epochs */
     _Alignas(64) _Atomic int64_t released; /* tickets below are done with */
     _Atomic int64_t end;                   /* first ticket beyond the epoch */
     _Atomic int64_t fill_ns;               /* what a batch costs, a running mean */
     atomic_bool cheap;                     /* so little that handing it over would cost more: workers sleep */
-    _Alignas(64) atomic_int parked;     /* workers asleep */
+    _Alignas(64) atomic_int parked;        /* workers asleep */
     atomic_bool trainer_sleeps, stop;
-    pthread_mutex_t lock;               /* of the two sleeps only */
+    pthread_mutex_t lock; /* of the two sleeps only */
     pthread_cond_t work, ready;
 } lth_ring;
 
 lt_status lth_ring_init(lth_ring *ring, lt_loader *loader, int64_t workers, int64_t prefetch, lth_error *err);
-void lth_ring_release(lth_ring *ring);                                  /* joins the workers */
-lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end, lth_error *err); /* batches from..end of a new epoch; starts the workers */
+void lth_ring_release(lth_ring *ring); /* joins the workers */
+lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end,
+                        lth_error *err);                                  /* batches from..end of a new epoch; starts the workers */
 lt_batch_out *lth_ring_take(lth_ring *ring, int64_t number, lt_ctx *own); /* the batch; the one before it is given back */
-void lth_ring_close(lth_ring *ring);                                    /* returns when no worker is filling */
+void lth_ring_close(lth_ring *ring);                                      /* returns when no worker is filling */
 
 struct lt_loader {
     lth_ring ring;
@@ -83,13 +84,13 @@ struct lt_loader {
     lth_loaders *all;
     lt_dataset *dataset;
     bool shuffle, drop_last, pin_memory;
-    int64_t batch_size, length;         /* length: batches per epoch */
-    int64_t *order;                     /* the epoch's samples */
-    lt_ctx own;                         /* for batches that the trainer thread fills */
+    int64_t batch_size, length; /* length: batches per epoch */
+    int64_t *order;             /* the epoch's samples */
+    lt_ctx own;                 /* for batches that the trainer thread fills */
     bool running;
     int64_t base_seed, sampler_seed;
-    int64_t position, end;              /* next batch to deliver; where the epoch ends */
-    bool loaded;                        /* the next begin continues a saved epoch */
+    int64_t position, end; /* next batch to deliver; where the epoch ends */
+    bool loaded;           /* the next begin continues a saved epoch */
     int64_t loaded_position;
 };
 void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *ctx); /* any thread; number: within the epoch */
@@ -98,7 +99,7 @@ struct lth_loaders {
     lth_engine *engine;
     lt_dataset *datasets;
     lt_loader *loaders;
-    lth_arena texts;                    /* format_path */
+    lth_arena texts; /* format_path */
 };
 
 lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc);

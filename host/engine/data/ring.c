@@ -10,11 +10,16 @@
 #include <stdio.h>
 #include <time.h>
 
-typedef struct lth_worker { lth_ring *ring; pthread_t thread; lt_ctx ctx; } lth_worker;
+typedef struct lth_worker {
+    lth_ring *ring;
+    pthread_t thread;
+    lt_ctx ctx;
+} lth_worker;
 
 /* How long a thread looks before it sleeps: about what it costs to be woken. */
 enum { TRAINER_SPIN_NS = 20000, WORKER_SPIN_NS = 5000, LOOKS_PER_CLOCK = 16 };
-/* A batch of 200 KB costs about 10 us to hand over, waking included (64 images of MNIST: 7 us to fill). Two bounds, so that it settles. */
+/* A batch of 200 KB costs about 10 us to hand over, waking included (64 images of 28x28 bytes: 7 us to fill). Two bounds, so that it
+ * settles. */
 enum { CHEAP_BELOW_NS = 15000, DEAR_ABOVE_NS = 30000 };
 
 static int64_t now_ns(void) {
@@ -40,7 +45,9 @@ static bool is_claimable(lth_ring *ring, int64_t ticket) {
 static int64_t claim(lth_ring *ring) {
     int64_t ticket = atomic_load(&ring->claimed);
     while (is_claimable(ring, ticket)) {
-        if (atomic_compare_exchange_weak(&ring->claimed, &ticket, ticket + 1)) { return ticket; }
+        if (atomic_compare_exchange_weak(&ring->claimed, &ticket, ticket + 1)) {
+            return ticket;
+        }
     }
     return -1;
 }
@@ -51,13 +58,17 @@ static void learn_cost(lth_ring *ring, int64_t ns) {
     int64_t now = !mean ? ns : mean + ((ns < 4 * mean ? ns : 4 * mean) - mean) / 8;
     atomic_store_explicit(&ring->fill_ns, now > 8 ? now : 8, memory_order_relaxed);
     bool cheap = atomic_load_explicit(&ring->cheap, memory_order_relaxed);
-    if (cheap ? now > DEAR_ABOVE_NS : now < CHEAP_BELOW_NS) { atomic_store(&ring->cheap, !cheap); }
+    if (cheap ? now > DEAR_ABOVE_NS : now < CHEAP_BELOW_NS) {
+        atomic_store(&ring->cheap, !cheap);
+    }
 }
 
 static void fill(lth_ring *ring, lt_batch_out *slot, int64_t ticket, lt_ctx *ctx) {
     int64_t start = ring->workers ? now_ns() : 0;
     lth_loader_fill(ring->loader, slot, ticket - ring->first, ctx);
-    if (ring->workers) { learn_cost(ring, now_ns() - start); }
+    if (ring->workers) {
+        learn_cost(ring, now_ns() - start);
+    }
 }
 
 /* Says that the ticket is filled, and wakes a trainer that waits for it. */
@@ -73,10 +84,14 @@ static void publish(lth_ring *ring, int64_t ticket) {
 /* ---- workers ---- */
 
 static bool work_is_near(lth_ring *ring) {
-    if (!ring->may_spin || atomic_load(&ring->claimed) == LTH_RING_CLOSED) { return false; }
+    if (!ring->may_spin || atomic_load(&ring->claimed) == LTH_RING_CLOSED) {
+        return false;
+    }
     for (int64_t until = now_ns() + WORKER_SPIN_NS; now_ns() < until;) {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-            if (is_claimable(ring, atomic_load(&ring->claimed))) { return true; }
+            if (is_claimable(ring, atomic_load(&ring->claimed))) {
+                return true;
+            }
             relax();
         }
     }
@@ -85,10 +100,14 @@ static bool work_is_near(lth_ring *ring) {
 
 /* Sleeps until there is a batch to fill; false: the loader goes away. */
 static bool wait_for_work(lth_ring *ring) {
-    if (work_is_near(ring)) { return true; }
+    if (work_is_near(ring)) {
+        return true;
+    }
     pthread_mutex_lock(&ring->lock);
     atomic_fetch_add(&ring->parked, 1); /* before the last look: a trainer that frees a slot after it sees someone to wake */
-    while (!atomic_load(&ring->stop) && !is_claimable(ring, atomic_load(&ring->claimed))) { pthread_cond_wait(&ring->work, &ring->lock); }
+    while (!atomic_load(&ring->stop) && !is_claimable(ring, atomic_load(&ring->claimed))) {
+        pthread_cond_wait(&ring->work, &ring->lock);
+    }
     atomic_fetch_sub(&ring->parked, 1);
     pthread_mutex_unlock(&ring->lock);
     return !atomic_load(&ring->stop);
@@ -118,7 +137,9 @@ static lt_status start_workers(lth_ring *ring, lth_error *err) {
         char name[16];
         snprintf(name, sizeof name, "lt-data-%d", (int)(ring->started % 1000));
         lt_status status = lth_thread_start(&worker->thread, name, work, worker, err);
-        if (status) { return status; }
+        if (status) {
+            return status;
+        }
         ring->started++;
     }
     return LT_OK;
@@ -139,25 +160,35 @@ static void wake_workers(lth_ring *ring, bool all) {
 static bool is_done(const lt_batch_out *slot, int64_t ticket) { return atomic_load(&slot->done) == ticket; }
 
 static void wait_until_done(lth_ring *ring, lt_batch_out *slot, int64_t ticket) {
-    if (is_done(slot, ticket)) { return; }
+    if (is_done(slot, ticket)) {
+        return;
+    }
     for (int64_t until = ring->may_spin ? now_ns() + TRAINER_SPIN_NS : 0; until && now_ns() < until;) {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-            if (is_done(slot, ticket)) { return; }
+            if (is_done(slot, ticket)) {
+                return;
+            }
             relax();
         }
     }
     pthread_mutex_lock(&ring->lock);
     atomic_store(&ring->trainer_sleeps, true);
-    while (!is_done(slot, ticket)) { pthread_cond_wait(&ring->ready, &ring->lock); }
+    while (!is_done(slot, ticket)) {
+        pthread_cond_wait(&ring->ready, &ring->lock);
+    }
     atomic_store(&ring->trainer_sleeps, false);
     pthread_mutex_unlock(&ring->lock);
 }
 
 /* A sleeping worker is woken when half of the ring is used up, not for every batch: waking costs the trainer a system call. */
 static void wake_when_low(lth_ring *ring, int64_t ticket) {
-    if (!atomic_load(&ring->parked) || atomic_load(&ring->cheap)) { return; }
+    if (!atomic_load(&ring->parked) || atomic_load(&ring->cheap)) {
+        return;
+    }
     int64_t claimed = atomic_load(&ring->claimed);
-    if (claimed - ticket <= ring->slot_count / 2 && claimed < atomic_load(&ring->end)) { wake_workers(ring, false); }
+    if (claimed - ticket <= ring->slot_count / 2 && claimed < atomic_load(&ring->end)) {
+        wake_workers(ring, false);
+    }
 }
 
 lt_batch_out *lth_ring_take(lth_ring *ring, int64_t number, lt_ctx *own) {
@@ -177,19 +208,27 @@ lt_batch_out *lth_ring_take(lth_ring *ring, int64_t number, lt_ctx *own) {
 
 lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end, lth_error *err) {
     lt_status status = start_workers(ring, err);
-    if (status) { return status; }
-    if (ring->workers) { lth_slot_match(ring->slots, ring->slot_count + 1); }
+    if (status) {
+        return status;
+    }
+    if (ring->workers) {
+        lth_slot_match(ring->slots, ring->slot_count + 1);
+    }
     ring->first = atomic_load(&ring->end); /* beyond every ticket so far */
     atomic_store(&ring->end, ring->first + end);
     atomic_store(&ring->released, ring->first + from);
     atomic_store(&ring->claimed, ring->first + from);
-    if (atomic_load(&ring->parked)) { wake_workers(ring, true); }
+    if (atomic_load(&ring->parked)) {
+        wake_workers(ring, true);
+    }
     return LT_OK;
 }
 
 void lth_ring_close(lth_ring *ring) {
     int64_t claimed = atomic_exchange(&ring->claimed, LTH_RING_CLOSED);
-    if (claimed == LTH_RING_CLOSED) { return; }
+    if (claimed == LTH_RING_CLOSED) {
+        return;
+    }
     for (int64_t ticket = atomic_load(&ring->released); ticket < claimed; ticket++) {
         wait_until_done(ring, &ring->slots[ticket % ring->slot_count], ticket);
     }
@@ -201,8 +240,12 @@ lt_status lth_ring_init(lth_ring *ring, lt_loader *loader, int64_t workers, int6
     ring->slot_count = workers ? workers * prefetch + 2 : 1;
     ring->slots = lth_alloc((size_t)(ring->slot_count + 1) * sizeof *ring->slots);
     ring->threads = lth_alloc((size_t)(workers ? workers : 1) * sizeof *ring->threads);
-    if (!ring->slots || !ring->threads) { return lth_fail(err, LT_ENOMEM, "no memory for %lld batch slots", (long long)ring->slot_count); }
-    for (int64_t i = 0; i < ring->slot_count; i++) { atomic_init(&ring->slots[i].done, -1); }
+    if (!ring->slots || !ring->threads) {
+        return lth_fail(err, LT_ENOMEM, "no memory for %lld batch slots", (long long)ring->slot_count);
+    }
+    for (int64_t i = 0; i < ring->slot_count; i++) {
+        atomic_init(&ring->slots[i].done, -1);
+    }
     atomic_init(&ring->claimed, LTH_RING_CLOSED);
     ring->may_spin = lth_cpu_count() > 1;
     pthread_mutex_init(&ring->lock, NULL);
@@ -216,12 +259,16 @@ void lth_ring_release(lth_ring *ring) {
         lth_ring_close(ring);
         atomic_store(&ring->stop, true);
         wake_workers(ring, true);
-        for (int64_t i = 0; i < ring->started; i++) { pthread_join(ring->threads[i].thread, NULL); }
+        for (int64_t i = 0; i < ring->started; i++) {
+            pthread_join(ring->threads[i].thread, NULL);
+        }
         pthread_cond_destroy(&ring->ready);
         pthread_cond_destroy(&ring->work);
         pthread_mutex_destroy(&ring->lock);
     }
-    for (int64_t i = 0; ring->slots && i <= ring->slot_count; i++) { lth_slot_release(&ring->slots[i]); }
+    for (int64_t i = 0; ring->slots && i <= ring->slot_count; i++) {
+        lth_slot_release(&ring->slots[i]);
+    }
     lth_free(ring->slots);
     lth_free(ring->threads);
     ring->slots = NULL;

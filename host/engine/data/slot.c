@@ -9,7 +9,9 @@ static bool key_is_valid(lt_ctx *ctx, const lt_batch_out *out, const char *key, 
         lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "a batch is a list (all keys NULL) or a dict (none NULL), not both");
         return false;
     }
-    if (!key) { return true; }
+    if (!key) {
+        return true;
+    }
     if (!*key || strlen(key) >= LTH_KEY_MAX) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "key '%s' must have 1 to %d characters", key, LTH_KEY_MAX - 1);
         return false;
@@ -25,7 +27,9 @@ static bool key_is_valid(lt_ctx *ctx, const lt_batch_out *out, const char *key, 
 
 /* Room for `size` bytes, what was there is lost. */
 static bool make_room(lth_slot_item *item, size_t size) {
-    if (item->data && size <= item->capacity) { return true; }
+    if (item->data && size <= item->capacity) {
+        return true;
+    }
     lth_free(item->data);
     item->data = lth_alloc(size ? size : 1);
     item->capacity = item->data ? size : 0;
@@ -42,7 +46,9 @@ static lth_slot_item *put_item(lt_ctx *ctx, lt_batch_out *out, const char *key, 
         lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "a batch holds at most %d items", LTH_BATCH_MAX);
         return NULL;
     }
-    if (!key_is_valid(ctx, out, key, op, caller)) { return NULL; }
+    if (!key_is_valid(ctx, out, key, op, caller)) {
+        return NULL;
+    }
     lth_slot_item *item = &out->items[out->count];
     if (!make_room(item, size)) {
         lth_fail_op(&ctx->error, LT_ENOMEM, op, caller, "no memory for %zu bytes of a batch", size);
@@ -50,7 +56,9 @@ static lth_slot_item *put_item(lt_ctx *ctx, lt_batch_out *out, const char *key, 
     }
     item->size = size;
     item->has_key = key != NULL;
-    if (key) { memcpy(item->key, key, strlen(key) + 1); }
+    if (key) {
+        memcpy(item->key, key, strlen(key) + 1);
+    }
     out->count++;
     return item;
 }
@@ -58,9 +66,13 @@ static lth_slot_item *put_item(lt_ctx *ctx, lt_batch_out *out, const char *key, 
 /* Bytes of a tensor of that shape; false if it has none or too many. */
 static bool tensor_bytes(lt_dtype dtype, int32_t ndim, const int64_t *shape, size_t *bytes) {
     *bytes = lth_dtype_size(dtype);
-    if (!*bytes || ndim < 0 || ndim > LT_MAX_DIMS || (ndim && !shape)) { return false; }
+    if (!*bytes || ndim < 0 || ndim > LT_MAX_DIMS || (ndim && !shape)) {
+        return false;
+    }
     for (int32_t d = 0; d < ndim; d++) {
-        if (shape[d] < 0 || __builtin_mul_overflow(*bytes, (size_t)shape[d], bytes) || *bytes > PTRDIFF_MAX) { return false; }
+        if (shape[d] < 0 || __builtin_mul_overflow(*bytes, (size_t)shape[d], bytes) || *bytes > PTRDIFF_MAX) {
+            return false;
+        }
     }
     return true;
 }
@@ -70,22 +82,31 @@ void *lth_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype
     size_t bytes;
     if (!tensor_bytes(dtype, ndim, shape, &bytes)) {
         char text[160] = "(no shape)";
-        if (shape && ndim >= 0 && ndim <= LT_MAX_DIMS) { lth_format_shape(text, sizeof text, shape, ndim); }
-        lth_fail_op(&ctx->error, LT_ESHAPE, "lt_batch_tensor", LTH_CALLER, "no tensor has dtype %s and shape %s", lth_dtype_name(dtype), text);
+        if (shape && ndim >= 0 && ndim <= LT_MAX_DIMS) {
+            lth_format_shape(text, sizeof text, shape, ndim);
+        }
+        lth_fail_op(&ctx->error, LT_ESHAPE, "lt_batch_tensor", LTH_CALLER, "no tensor has dtype %s and shape %s", lth_dtype_name(dtype),
+                    text);
         return NULL;
     }
     lth_slot_item *item = put_item(ctx, out, key, bytes, "lt_batch_tensor", LTH_CALLER);
-    if (!item) { return NULL; }
+    if (!item) {
+        return NULL;
+    }
     item->dtype = dtype;
     item->ndim = ndim;
-    if (ndim) { memcpy(item->shape, shape, (size_t)ndim * sizeof *shape); }
+    if (ndim) {
+        memcpy(item->shape, shape, (size_t)ndim * sizeof *shape);
+    }
     return item->data;
 }
 
 void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size) {
     LTH_ENTER(ctx, LTH_LOADER_THREAD, "lt_batch_put_bytes", NULL);
     lth_slot_item *item = put_item(ctx, out, key, size, "lt_batch_put_bytes", LTH_CALLER);
-    if (!item) { return NULL; }
+    if (!item) {
+        return NULL;
+    }
     item->dtype = 0;
     item->ndim = 0;
     return item->data;
@@ -96,25 +117,30 @@ static void check(lt_ctx *ctx, const lt_batch_out *slot, int64_t count) {
     int32_t tensors = 0;
     for (int32_t i = 0; i < slot->count; i++) {
         const lth_slot_item *item = &slot->items[i];
-        if (!item->dtype) { continue; }
+        if (!item->dtype) {
+            continue;
+        }
         tensors++;
         if (item->ndim < 1 || item->shape[0] != count) {
             char text[160];
             lth_format_shape(text, sizeof text, item->shape, item->ndim);
-            lth_fail_op(&ctx->error, LT_ESHAPE, "get_batch", NULL, "item %d%s%s%s has shape %s for %lld samples: the first dimension must be %lld", i,
-                        item->has_key ? " ('" : "", item->has_key ? item->key : "", item->has_key ? "')" : "", text, (long long)count,
-                        (long long)count);
+            lth_fail_op(&ctx->error, LT_ESHAPE, "get_batch", NULL,
+                        "item %d%s%s%s has shape %s for %lld samples: the first dimension must be %lld", i, item->has_key ? " ('" : "",
+                        item->has_key ? item->key : "", item->has_key ? "')" : "", text, (long long)count, (long long)count);
             return;
         }
     }
-    if (!tensors) { lth_fail_op(&ctx->error, LT_EPLUGIN, "get_batch", NULL, "returned success without putting a tensor (lt_batch_tensor)"); }
+    if (!tensors) {
+        lth_fail_op(&ctx->error, LT_EPLUGIN, "get_batch", NULL, "returned success without putting a tensor (lt_batch_tensor)");
+    }
 }
 
 /* Moves the failure from the thread's ctx into the slot, with the samples it happened at. */
 static void keep_error(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx) {
     lth_error_clear(&slot->error);
-    lth_fail_op(&slot->error, ctx->error.code, ctx->error.op, ctx->error.caller, "dataset '%s', batch %lld (%lld samples, first index %lld): %s",
-                dataset->name, (long long)number, (long long)count, (long long)indices[0], ctx->error.text);
+    lth_fail_op(&slot->error, ctx->error.code, ctx->error.op, ctx->error.caller,
+                "dataset '%s', batch %lld (%lld samples, first index %lld): %s", dataset->name, (long long)number, (long long)count,
+                (long long)indices[0], ctx->error.text);
     lth_error_clear(&ctx->error);
 }
 
@@ -126,10 +152,15 @@ void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t 
     slot->batch.indices = indices;
     lt_status status = lth_hook_done(ctx, dataset->get_batch(ctx, dataset->data, indices, count, slot));
     if (status == LT_SKIP) {
-        lth_fail_op(&ctx->error, LT_EPLUGIN, "get_batch", NULL, "returned LT_SKIP, which means nothing here; it returns LT_OK or a negative code");
+        lth_fail_op(&ctx->error, LT_EPLUGIN, "get_batch", NULL,
+                    "returned LT_SKIP, which means nothing here; it returns LT_OK or a negative code");
     }
-    if (!ctx->error.code) { check(ctx, slot, count); }
-    if (ctx->error.code) { keep_error(slot, dataset, indices, count, number, ctx); }
+    if (!ctx->error.code) {
+        check(ctx, slot, count);
+    }
+    if (ctx->error.code) {
+        keep_error(slot, dataset, indices, count, number, ctx);
+    }
 }
 
 lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *err) {
@@ -144,7 +175,9 @@ lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *er
             continue;
         }
         to->tensor = lth_tensor_wrap(engine, item->dtype, item->ndim, item->shape, item->data, err);
-        if (!to->tensor) { return lth_fail(err, LT_ENOMEM, "no memory for the tensors of a batch"); }
+        if (!to->tensor) {
+            return lth_fail(err, LT_ENOMEM, "no memory for the tensors of a batch");
+        }
     }
     return LT_OK;
 }
@@ -153,8 +186,12 @@ lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *er
 void lth_slot_match(lt_batch_out *slots, int64_t count) {
     for (int32_t item = 0; item < LTH_BATCH_MAX; item++) {
         size_t most = 0;
-        for (int64_t i = 0; i < count; i++) { most = slots[i].items[item].capacity > most ? slots[i].items[item].capacity : most; }
-        for (int64_t i = 0; most && i < count; i++) { make_room(&slots[i].items[item], most); }
+        for (int64_t i = 0; i < count; i++) {
+            most = slots[i].items[item].capacity > most ? slots[i].items[item].capacity : most;
+        }
+        for (int64_t i = 0; most && i < count; i++) {
+            make_room(&slots[i].items[item], most);
+        }
     }
 }
 

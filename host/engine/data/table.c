@@ -3,15 +3,17 @@
 #include "base/mem.h"
 #include "engine/data/parts.h"
 
-static void gather(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row, double mean, double std) {
+static void gather(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row, double mean,
+                   double std) {
     LTH_ENTER(ctx, LTH_ANY_THREAD, "lt_gather_u8_f32", );
     if (count < 0 || row < 0 || (count && row && (!dst || !src || !indices))) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_gather_u8_f32", LTH_CALLER, "%lld rows of %lld: sizes must not be negative, pointers not NULL",
-                    (long long)count, (long long)row);
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_gather_u8_f32", LTH_CALLER,
+                    "%lld rows of %lld: sizes must not be negative, pointers not NULL", (long long)count, (long long)row);
         return;
     }
     if (std == 0) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_gather_u8_f32", LTH_CALLER, "std is 0: dividing by it gives no numbers; use 1 for no scaling");
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_gather_u8_f32", LTH_CALLER,
+                    "std is 0: dividing by it gives no numbers; use 1 for no scaling");
         return;
     }
     lth_gather_u8_f32(dst, src, indices, count, row, mean, std);
@@ -19,7 +21,9 @@ static void gather(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *i
 
 static bool is_sha256(const char *text) {
     size_t n = 0;
-    while ((text[n] >= '0' && text[n] <= '9') || (text[n] >= 'a' && text[n] <= 'f') || (text[n] >= 'A' && text[n] <= 'F')) { n++; }
+    while ((text[n] >= '0' && text[n] <= '9') || (text[n] >= 'a' && text[n] <= 'f') || (text[n] >= 'A' && text[n] <= 'F')) {
+        n++;
+    }
     return n == 64 && !text[n];
 }
 
@@ -29,10 +33,13 @@ static lt_status fetch(lt_ctx *ctx, const char *path, const char *sha256, const 
         return lth_fail_op(&ctx->error, LT_EINVAL, "lt_fetch", LTH_CALLER, "needs a path and a list of urls");
     }
     for (int32_t i = 0; i < count; i++) {
-        if (!urls[i]) { return lth_fail_op(&ctx->error, LT_EINVAL, "lt_fetch", LTH_CALLER, "url %d of %d for %s is NULL", i + 1, count, path); }
+        if (!urls[i]) {
+            return lth_fail_op(&ctx->error, LT_EINVAL, "lt_fetch", LTH_CALLER, "url %d of %d for %s is NULL", i + 1, count, path);
+        }
     }
     if (sha256 && !is_sha256(sha256)) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_fetch", LTH_CALLER, "'%s' for %s is no SHA-256: that has 64 hex digits", sha256, path);
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_fetch", LTH_CALLER, "'%s' for %s is no SHA-256: that has 64 hex digits", sha256,
+                           path);
     }
     return lth_fetch(path, sha256, urls, count, &ctx->error);
 }
@@ -47,7 +54,9 @@ static const char *format_path(lt_ctx *ctx, const char *dir, const char *name) {
     char *joined = lth_path_join(dir, name);
     const char *kept = joined ? lth_arena_strdup(&ctx->loaders->texts, joined) : NULL;
     lth_free(joined);
-    if (!kept) { lth_fail_op(&ctx->error, LT_ENOMEM, "lt_format_path", LTH_CALLER, "no memory for the path of %s", name); }
+    if (!kept) {
+        lth_fail_op(&ctx->error, LT_ENOMEM, "lt_format_path", LTH_CALLER, "no memory for the path of %s", name);
+    }
     return kept;
 }
 
