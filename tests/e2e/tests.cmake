@@ -1,0 +1,31 @@
+# End-to-end tests: Python's standard library drives the real binary. One ctest entry for each class of tests/e2e/test_*.py, so that what
+# needs data or readers that are absent is reported as skipped (exit 77) on its own.
+set(e2e_plugins ${CMAKE_BINARY_DIR}/tests/e2e/plugins)
+foreach(name boring recorder broken)
+  lt_add_plugin(e2e_${name} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plugins/${name}.c OUTPUT_DIRECTORY ${e2e_plugins})
+endforeach()
+add_executable(ckpt_dump ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ckpt_dump.c)
+target_link_libraries(ckpt_dump PRIVATE lth_checkpoint)
+set_target_properties(ckpt_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
+
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/e2e/test_*.py)
+  foreach(script ${scripts})
+    get_filename_component(file ${script} NAME_WE)
+    string(REPLACE "test_" "" file ${file})
+    file(STRINGS ${script} classes REGEX "^class [A-Za-z]+\\(")
+    list(FILTER classes EXCLUDE REGEX "^class [A-Za-z]+Base\\(")
+    foreach(line ${classes})
+      string(REGEX REPLACE "^class ([A-Za-z]+).*" "\\1" class ${line})
+      add_test(NAME e2e.${file}.${class} COMMAND ${Python3_EXECUTABLE} ${script} ${class})
+      set(environment "LTHOST=$<TARGET_FILE:lthost>" "LTHOST_E2E_PLUGINS=${e2e_plugins}" "LTHOST_CKPT_DUMP=$<TARGET_FILE:ckpt_dump>"
+          "LTHOST_SOURCE=${CMAKE_SOURCE_DIR}" PYTHONDONTWRITEBYTECODE=1)
+      if(LTHOST_SANITIZE OR LTHOST_TSAN)
+        list(APPEND environment LTHOST_E2E_LIGHT=1)
+      endif()
+      set_tests_properties(e2e.${file}.${class} PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT "${environment}")
+    endforeach()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script}) # a new class is a new entry
+  endforeach()
+endif()
