@@ -104,7 +104,7 @@ static lt_status guarded_pass(lth_session *s, const pass *p, int32_t phase, lt_l
     if (check_step(s, p)) {
         return s->ctx.error.code;
     }
-    if (p == &validate_pass && s->job->stage == LT_STAGE_FIT) {
+    if (phase == LT_PHASE_VALIDATE && s->job->stage == LT_STAGE_FIT) { /* not for the sanity check */
         hook(s, LTH_HOOK_on_validation_model_zero_grad);
     }
     lth_modules_modes_save(s->modules, s->modes, s->n_modes);
