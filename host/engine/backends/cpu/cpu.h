@@ -6,6 +6,7 @@
 #include "engine/backends/backend.h"
 #include "engine/backends/cpu/isa.h"
 #include "engine/backends/cpu/onednn.h"
+#include "engine/backends/cpu/team.h"
 #include <lt/tensor.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ typedef struct lth_cpu_block { struct lth_cpu_block *next; void *map; size_t map
 
 struct lth_device {
     int threads;
+    lth_team *team;
     lth_cpu_isa isa;
     lth_onednn onednn;
     lth_cpu_block *blocks;      /* large blocks; kept, never given back while open */
@@ -22,7 +24,6 @@ struct lth_device {
 };
 
 /* Runs body(arg, chunk, thread) for every chunk, on as many threads as serial_us (what one thread would take) is worth. */
-typedef void (*lth_cpu_body)(void *arg, int64_t chunk, int thread);
 void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body body, void *arg);
 int lth_cpu_team(const lth_device *d, int64_t chunks, double serial_us);
 /* At least this much, not zeroed, valid until the next request; grows in the first steps only. NULL: none left, said in err. */

@@ -2,7 +2,6 @@
  * Refuses an instruction set it does not know or the machine does not have. Nothing of oneDNN is touched before the first primitive. */
 #include "base/threads.h"
 #include "engine/backends/cpu/cpu.h"
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #if defined(__SSE2__)
@@ -59,6 +58,7 @@ static void cpu_close(lth_device *d) {
     if (!d) {
         return;
     }
+    lth_team_free(d->team);
     lth_onednn_close(&d->onednn);
     lth_cpu_free(d, d->scratch, d->scratch_bytes);
     lth_cpu_release_blocks(d);
@@ -79,6 +79,10 @@ static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_err
     d->threads = opts && opts->threads > 0 ? opts->threads : lth_cpu_count();
     d->threads = d->threads < 1 ? 1 : d->threads > LTH_ONEDNN_MAX_THREADS ? LTH_ONEDNN_MAX_THREADS : d->threads;
     d->onednn.threads = d->threads;
+    if (lth_team_new(&d->team, d->threads, err)) {
+        lth_free(d);
+        return err->code;
+    }
     snprintf(d->description, sizeof d->description, "%s, %d thread%s, oneDNN %s", d->isa.name, d->threads, d->threads == 1 ? "" : "s", lth_onednn_version());
     *out = d;
     return LT_OK;
@@ -103,24 +107,9 @@ int lth_cpu_team(const lth_device *d, int64_t chunks, double serial_us) {
     const int64_t worth = (int64_t)(serial_us / 4), most = lth_min64(d->threads, lth_min64(chunks, worth));
     return most < 1 ? 1 : (int)most;
 }
-/* Threads beyond the machine's are the user's wish. libgomp's default wait (a short active spin, less when oversubscribed) is the right one. */
 void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body body, void *arg) {
     flush_denormals();
-    const int team = lth_cpu_team(d, chunks, serial_us);
-    if (team == 1) {
-        for (int64_t i = 0; i < chunks; i++) {
-            body(arg, i, 0);
-        }
-        return;
-    }
-#pragma omp parallel num_threads(team)
-    {
-        flush_denormals();
-        const int64_t thread = omp_get_thread_num(), of = omp_get_num_threads();
-        for (int64_t i = thread * chunks / of; i < (thread + 1) * chunks / of; i++) {
-            body(arg, i, (int)thread);
-        }
-    }
+    lth_team_run(d->team, lth_cpu_team(d, chunks, serial_us), chunks, body, arg);
 }
 void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) {
     if (bytes <= d->scratch_bytes) {
