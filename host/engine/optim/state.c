@@ -1,6 +1,6 @@
 /* engine/optim/state.c - an optimizer's state as named arrays: prefix/<slot>/<parameter>, prefix/step/<parameter>, prefix/lr.
- * Parameter names hold no '/', so they need no escape. Loading refuses what does not fit by name and leaves nothing half loaded of a
- * parameter; it converts no dtypes but that of `step`. */
+ * Parameter names hold no '/', so they need no escape. Loading looks at everything before it changes anything, refuses what
+ * does not fit by name, and converts no dtypes but that of `step`. */
 #include "engine/optim/component.h"
 #include "engine/optim/internal.h"
 #include <stdio.h>
@@ -77,7 +77,7 @@ static lt_status misfit(const lth_item *item, const char *path, const lth_array 
     return lth_fail(err, LT_EFORMAT, "'%s' in the checkpoint is %s %s; the model's parameter is f32 %s", path, lth_dtype_name(item->dtype), have, want);
 }
 
-static lt_status load_slot(lth_optim *o, int slot, const lth_param *p, const lth_snapshot *in, const char *prefix, lth_error *err) {
+static lt_status load_slot(lth_optim *o, int slot, const lth_param *p, const lth_snapshot *in, const char *prefix, bool apply, lth_error *err) {
     lth_engine *e = o->modules->engine;
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/%s/%s", prefix, o->slot_names[slot], p->name);
@@ -85,7 +85,7 @@ static lt_status load_slot(lth_optim *o, int slot, const lth_param *p, const lth
     if (!item || !same_shape(item, &p->value->a)) {
         return misfit(item, path, &p->value->a, err);
     }
-    return e->backend->copy(e->device, o->slots[slot] + p->offset, item->data, (size_t)p->n * sizeof(float), 1, err);
+    return apply ? e->backend->copy(e->device, o->slots[slot] + p->offset, item->data, (size_t)p->n * sizeof(float), 1, err) : LT_OK;
 }
 
 static int64_t read_step(const lth_item *item) {
@@ -98,8 +98,8 @@ static int64_t read_step(const lth_item *item) {
     }
 }
 
-/* A parameter that was never updated has no entries. */
-static lt_status load_param(lth_optim *o, int64_t k, const lth_snapshot *in, const char *prefix, lth_error *err) {
+/* A parameter that was never updated has no entries. apply false: only looks whether it would fit. */
+static lt_status load_param(lth_optim *o, int64_t k, const lth_snapshot *in, const char *prefix, bool apply, lth_error *err) {
     const lth_param *p = o->modules->params[k];
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/step/%s", prefix, p->name);
@@ -109,30 +109,31 @@ static lt_status load_param(lth_optim *o, int64_t k, const lth_snapshot *in, con
         return lth_fail(err, LT_EFORMAT, "'%s' in the checkpoint is no count of steps", path);
     }
     for (int slot = 0; item && slot < o->n_slots; slot++) {
-        if (load_slot(o, slot, p, in, prefix, err) != LT_OK) {
+        if (load_slot(o, slot, p, in, prefix, apply, err) != LT_OK) {
             return err->code;
         }
     }
-    o->steps[k] = step;
+    o->steps[k] = apply ? step : o->steps[k];
     return LT_OK;
 }
 
 lt_status lth_optim_load(lth_optim *o, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err) {
     char path[PATH_SIZE];
-    if (check_known(o, in, prefix, err) != LT_OK) {
-        return err->code;
-    }
-    for (int64_t k = 0; k < o->modules->n_params; k++) {
-        if (load_param(o, k, in, prefix, err) != LT_OK) {
-            return err->code;
-        }
-    }
-    o->spans_valid = false;
+    int64_t n = o->modules->n_params;
     snprintf(path, sizeof path, "%s/lr", prefix);
     const lth_item *lr = lth_snapshot_get(in, path);
     if (!lr || lr->dtype != LT_F64 || lr->size != sizeof(double)) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint has no '%s' with one learning rate", path);
     }
+    if (check_known(o, in, prefix, err) != LT_OK) {
+        return err->code;
+    }
+    for (int64_t k = 0; k < 2 * n; k++) { /* once looking, once changing */
+        if (load_param(o, k % n, in, prefix, k >= n, err) != LT_OK) {
+            return err->code;
+        }
+    }
+    o->spans_valid = false;
     memcpy(&o->group.lr, lr->data, sizeof o->group.lr);
     return lth_component_load(&o->iface->base, o->self, o->iface->load, ctx, in, prefix, err);
 }
