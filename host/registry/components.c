@@ -1,5 +1,6 @@
 /* registry/components.c - the last rungs of the ladder: does what a loaded plugin says agree with its note, and is each component sound?
- * Sound components get host-sized copies of their structs, so that hooks a plugin does not know are NULL. Calls params() and nothing else. */
+ * Sound components get host-sized copies of their structs, so that hooks a plugin does not know are NULL. Calls params() and nothing else.
+ */
 #include "base/schema.h"
 #include "registry/parts.h"
 #include <ctype.h>
@@ -37,9 +38,13 @@ static lt_status check_build(const checker *c) {
         return LT_OK;
     }
     c->file->compiler = build->compiler;
-    if (build->pointer_size != sizeof(void *) || build->long_size != sizeof(long) || build->bool_size != sizeof(bool) || build->enum_size != sizeof(lth_kind)) {
-        return refuse(c, LT_EABI, "compiled with other type sizes than this lthost (pointer %d, long %d, bool %d, enum %d bytes); leave out options such "
-                      "as -fshort-enums and -m32", build->pointer_size, build->long_size, build->bool_size, build->enum_size);
+    if (build->pointer_size != sizeof(void *) || build->long_size != sizeof(long) || build->bool_size != sizeof(bool) ||
+        build->enum_size != sizeof(lth_kind)) {
+        return refuse(
+            c, LT_EABI,
+            "compiled with other type sizes than this lthost (pointer %d, long %d, bool %d, enum %d bytes); leave out options such "
+            "as -fshort-enums and -m32",
+            build->pointer_size, build->long_size, build->bool_size, build->enum_size);
     }
     return LT_OK;
 }
@@ -49,13 +54,13 @@ static lt_status check_identity(const checker *c) {
     const lth_found_plugin *found = &c->file->found;
 
     if (p->struct_size < offsetof(lt_plugin, build) + sizeof p->build) {
-        return refuse(c, LT_EABI, "its descriptor has %u bytes, and ABI %d.%d begins with %zu; build it again with this lthost's SDK", p->struct_size,
-                      LT_ABI_MAJOR, LT_ABI_MINOR, offsetof(lt_plugin, build) + sizeof p->build);
+        return refuse(c, LT_EABI, "its descriptor has %u bytes, and ABI %d.%d begins with %zu; build it again with this lthost's SDK",
+                      p->struct_size, LT_ABI_MAJOR, LT_ABI_MINOR, offsetof(lt_plugin, build) + sizeof p->build);
     }
     if (!same_text(p->id, found->id) || !same_text(p->version, found->version) || p->abi_major != found->abi_major ||
         p->abi_minor != found->abi_minor || p->min_host_minor != found->min_host_minor) {
-        return refuse(c, LT_EPLUGIN, "its note and its descriptor disagree: the descriptor says %s %s, ABI %u.%u; build it again, whole", p->id ? p->id : "(no id)",
-                      p->version ? p->version : "(no version)", p->abi_major, p->abi_minor);
+        return refuse(c, LT_EPLUGIN, "its note and its descriptor disagree: the descriptor says %s %s, ABI %u.%u; build it again, whole",
+                      p->id ? p->id : "(no id)", p->version ? p->version : "(no version)", p->abi_major, p->abi_minor);
     }
     return p->components ? check_build(c) : refuse(c, LT_EPLUGIN, "it describes no components; build it again");
 }
@@ -76,14 +81,17 @@ static lt_status check_schema(const checker *c, const lt_component *component, c
     lth_diags diags = {0};
     lt_status status = LT_OK;
 
-    if (!schema || schema->struct_size < sizeof(lt_params) || schema->stride < sizeof(lt_param) || schema->stride > MAX_STRUCT || !schema->self_size ||
-        schema->self_size > MAX_SELF || schema->count > MAX_PARAMS || (schema->count && !schema->items)) {
-        return refuse(c, LT_EPLUGIN, "%s has no sound parameter schema; declare one with LT_PARAMS or LT_NO_PARAMS, or use lt_nothing", component->id);
+    if (!schema || schema->struct_size < sizeof(lt_params) || schema->stride < sizeof(lt_param) || schema->stride > MAX_STRUCT ||
+        !schema->self_size || schema->self_size > MAX_SELF || schema->count > MAX_PARAMS || (schema->count && !schema->items)) {
+        return refuse(c, LT_EPLUGIN, "%s has no sound parameter schema; declare one with LT_PARAMS or LT_NO_PARAMS, or use lt_nothing",
+                      component->id);
     }
     if (lth_schema_check(schema, component->id, &diags)) {
         const lth_diag *first = diags.items;
-        status = diags.count ? refuse(c, first->code, "%s%s%s%s", first->text, first->hint ? " (" : "", first->hint ? first->hint : "", first->hint ? ")" : "")
-                             : refuse(c, LT_ENOMEM, "out of memory");
+        bool hint = first && first->hint;
+
+        status = !first ? refuse(c, LT_ENOMEM, "out of memory")
+                        : refuse(c, first->code, "%s%s%s%s", first->text, hint ? " (" : "", hint ? first->hint : "", hint ? ")" : "");
     }
     lth_diags_release(&diags);
     *out = schema;
@@ -94,8 +102,10 @@ static lt_status check_size(const checker *c, const lt_component *component, lth
     uint32_t size = component->struct_size;
 
     if (size < lth_kind_first_size(kind) || size > MAX_STRUCT) {
-        return refuse(c, LT_EABI, "%s says that its %s struct has %u bytes; ABI %d.%d has %zu; describe it with the LT_ macro of its kind and build it again", component->id,
-                      lth_kind_id(kind), size, LT_ABI_MAJOR, LT_ABI_MINOR, lth_kind_size(kind));
+        return refuse(
+            c, LT_EABI,
+            "%s says that its %s struct has %u bytes; ABI %d.%d has %zu; describe it with the LT_ macro of its kind and build it again",
+            component->id, lth_kind_id(kind), size, LT_ABI_MAJOR, LT_ABI_MINOR, lth_kind_size(kind));
     }
     return LT_OK;
 }
@@ -118,8 +128,12 @@ static lt_status take(const checker *c, const lt_component *component, lth_kind 
     if (check_size(c, component, kind) || check_schema(c, component, &schema)) {
         return c->err->code;
     }
-    *entry = (lth_component_entry){.kind = kind, .component = component, .iface = host_sized(c, component, kind), .schema = schema, .plugin = &file->found};
-    entry->where = (lth_where){.path = file->found.path, .plugin = file->found.id, .version = file->found.version, .kind = lth_kind_id(kind),
+    *entry = (lth_component_entry){
+        .kind = kind, .component = component, .iface = host_sized(c, component, kind), .schema = schema, .plugin = &file->found};
+    entry->where = (lth_where){.path = file->found.path,
+                               .plugin = file->found.id,
+                               .version = file->found.version,
+                               .kind = lth_kind_id(kind),
                                .component = component->id};
     if (!entry->iface) {
         return refuse(c, LT_ENOMEM, "out of memory");
@@ -130,22 +144,28 @@ static lt_status take(const checker *c, const lt_component *component, lth_kind 
 
 /* What the note promised at this place is what the descriptor has there. */
 static lt_status check_place(const checker *c, size_t index, const lt_component *component) {
+    static const lth_found_component nothing = {.kind_id = "nothing", .id = ""};
     const lth_found_plugin *found = &c->file->found;
+    const lth_found_component *promised = index < found->n_components ? &found->components[index] : &nothing;
 
     if (component->struct_size < sizeof(lt_component)) {
-        return refuse(c, LT_EABI, "component %zu has a struct of %u bytes, smaller than any of ABI %d.%d; build it again with this lthost's SDK", index + 1,
-                      component->struct_size, LT_ABI_MAJOR, LT_ABI_MINOR);
+        return refuse(c, LT_EABI,
+                      "component %zu has a struct of %u bytes, smaller than any of ABI %d.%d; build it again with this lthost's SDK",
+                      index + 1, component->struct_size, LT_ABI_MAJOR, LT_ABI_MINOR);
     }
     if (!component->kind || !component->id || !is_identifier(component->id)) {
         return refuse(c, LT_EPLUGIN, "component %zu has no proper kind and id; ids are letters, digits and _", index + 1);
     }
-    if (index >= found->n_components || !same_text(component->kind, found->components[index].kind_id) || !same_text(component->id, found->components[index].id)) {
-        return refuse(c, LT_EPLUGIN, "its note and its descriptor disagree: component %zu is %s %s in the descriptor and %s %s in the note; does LT_PLUGIN "
-                      "name it with its own kind? Build it again, whole", index + 1, component->kind, component->id,
-                      index < found->n_components ? found->components[index].kind_id : "absent", index < found->n_components ? found->components[index].id : "");
+    if (index >= found->n_components || !same_text(component->kind, promised->kind_id) || !same_text(component->id, promised->id)) {
+        return refuse(
+            c, LT_EPLUGIN,
+            "its note and its descriptor disagree: component %zu is %s %s in the descriptor and %s %s in the note; does LT_PLUGIN "
+            "name it with its own kind? Build it again, whole",
+            index + 1, component->kind, component->id, promised->kind_id, promised->id);
     }
     for (size_t i = 0; i < index; i++) {
-        if (same_text(found->components[i].kind_id, component->kind) && same_text(found->components[i].id, component->id)) {
+        const lth_found_component *earlier = &found->components[i];
+        if (same_text(earlier->kind_id, component->kind) && same_text(earlier->id, component->id)) {
             return refuse(c, LT_EPLUGIN, "it describes %s %s twice; ids must differ within a plugin", component->kind, component->id);
         }
     }
@@ -175,7 +195,8 @@ lt_status lth_check_descriptor(lth_registry *registry, lth_plugin_file *file, co
         }
     }
     if (count != file->found.n_components) {
-        return refuse(&c, LT_EPLUGIN, "its note and its descriptor disagree: %zu components in the note, %zu in the descriptor; build it again, whole",
+        return refuse(&c, LT_EPLUGIN,
+                      "its note and its descriptor disagree: %zu components in the note, %zu in the descriptor; build it again, whole",
                       file->found.n_components, count);
     }
     return LT_OK;

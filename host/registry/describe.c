@@ -6,7 +6,8 @@
 static void add_components(lth_buf *out, const lth_found_plugin *found) {
     for (size_t i = 0; i < found->n_components; i++) {
         const lth_found_component *c = &found->components[i];
-        lth_buf_printf(out, "    %-13s %s%s\n", c->known_kind ? lth_kind_name(c->kind) : c->kind_id, c->id, c->known_kind ? "" : "  (a kind this lthost does not know)");
+        lth_buf_printf(out, "    %-13s %s%s\n", c->known_kind ? lth_kind_name(c->kind) : c->kind_id, c->id,
+                       c->known_kind ? "" : "  (a kind this lthost does not know)");
     }
 }
 
@@ -42,8 +43,8 @@ static void describe_plugin(lth_buf *out, const lth_plugin_file *file, const cha
     char hash[33];
 
     lth_hash_hex(found->hash, hash);
-    lth_buf_printf(out, "%s %s\n  file      %s\n  hash      xxh3-128:%s\n  ABI       %u.%u, runs on hosts from %u.%u\n", found->id, found->version, found->path,
-                   hash, found->abi_major, found->abi_minor, found->abi_major, found->min_host_minor);
+    lth_buf_printf(out, "%s %s\n  file      %s\n  hash      xxh3-128:%s\n  ABI       %u.%u, runs on hosts from %u.%u\n", found->id,
+                   found->version, found->path, hash, found->abi_major, found->abi_minor, found->abi_major, found->min_host_minor);
     if (file->compiler) {
         lth_buf_printf(out, "  compiler  %s\n", file->compiler);
     }

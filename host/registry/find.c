@@ -8,8 +8,8 @@ enum { MAX_NAMES = 256, SHOWN_NAMES = 24, MAX_MATCHES = 16 };
 
 typedef struct wanted {
     lth_kind kind;
-    const char *class_path;     /* as written */
-    const char *file;           /* before ":"; NULL: any */
+    const char *class_path; /* as written */
+    const char *file;       /* before ":"; NULL: any */
     const char *id;
 } wanted;
 
@@ -154,7 +154,8 @@ static lt_status pick_entry(const wanted *w, const lth_plugin_file *file, const 
     for (size_t i = 0; i < file->n_entries; i++) {
         lth_buf_printf(&text, "%s%s (%s)", i ? ", " : "", file->entries[i].where.component, lth_kind_name(file->entries[i].kind));
     }
-    status = lth_fail(err, LT_ECONFIG, "plugin %s has no %s \"%s\"; it has %s", file->found.path, lth_kind_name(w->kind), w->id, lth_buf_text(&text));
+    status = lth_fail(err, LT_ECONFIG, "plugin %s has no %s \"%s\"; it has %s", file->found.path, lth_kind_name(w->kind), w->id,
+                      lth_buf_text(&text));
     lth_buf_release(&text);
     return status;
 }
@@ -179,7 +180,8 @@ static lt_status split(const char *class_path, wanted *w, char **file, lth_error
     return LT_OK;
 }
 
-lt_status lth_registry_find(lth_registry *registry, lth_kind kind, const char *class_path, const lth_component_entry **out, lth_error *err) {
+lt_status lth_registry_find(lth_registry *registry, lth_kind kind, const char *class_path, const lth_component_entry **out,
+                            lth_error *err) {
     wanted w = {.kind = kind};
     lth_plugin_file *file = NULL;
     char *before_colon;

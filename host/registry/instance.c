@@ -12,19 +12,25 @@ typedef lt_status load_hook(lt_ctx *ctx, void *self, const lt_state_reader *in);
 
 static save_hook *save_of(const lth_instance *instance) {
     switch (instance->kind) {
-#define LTH_X(name, type) case LTH_KIND_##name: return instance->name->save;
+#define LTH_X(name, type)                                                                                                                  \
+    case LTH_KIND_##name:                                                                                                                  \
+        return instance->name->save;
         LTH_KINDS(LTH_X)
 #undef LTH_X
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 
 static load_hook *load_of(const lth_instance *instance) {
     switch (instance->kind) {
-#define LTH_X(name, type) case LTH_KIND_##name: return instance->name->load;
+#define LTH_X(name, type)                                                                                                                  \
+    case LTH_KIND_##name:                                                                                                                  \
+        return instance->name->load;
         LTH_KINDS(LTH_X)
 #undef LTH_X
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 
@@ -32,14 +38,22 @@ static load_hook *load_of(const lth_instance *instance) {
 
 static size_t field_size(int32_t type) {
     switch (type) {
-    case LT_PARAM_INT: return sizeof(int64_t);
-    case LT_PARAM_FLOAT: return sizeof(double);
-    case LT_PARAM_BOOL: return sizeof(bool);
-    case LT_PARAM_TEXT: return sizeof(const char *);
-    case LT_PARAM_CHOICE: return sizeof(int32_t);
-    case LT_PARAM_OPT_INT: return sizeof(lt_opt_int);
-    case LT_PARAM_OPT_FLOAT: return sizeof(lt_opt_float);
-    default: return sizeof(lt_ints); /* all lists are a pointer and a count */
+    case LT_PARAM_INT:
+        return sizeof(int64_t);
+    case LT_PARAM_FLOAT:
+        return sizeof(double);
+    case LT_PARAM_BOOL:
+        return sizeof(bool);
+    case LT_PARAM_TEXT:
+        return sizeof(const char *);
+    case LT_PARAM_CHOICE:
+        return sizeof(int32_t);
+    case LT_PARAM_OPT_INT:
+        return sizeof(lt_opt_int);
+    case LT_PARAM_OPT_FLOAT:
+        return sizeof(lt_opt_float);
+    default:
+        return sizeof(lt_ints); /* all lists are a pointer and a count */
     }
 }
 
@@ -198,9 +212,11 @@ static lt_status check_version(const lth_instance *instance, int64_t version, lt
     if (version == instance->base->state_version || load_of(instance)) {
         return LT_OK;
     }
-    return lth_fail(err, LT_EFORMAT, "the saved state of %s has version %lld, and plugin %s %s writes version %u and cannot convert; use the plugin that "
-                    "wrote the checkpoint, or start without it", instance->where.component, (long long)version, instance->where.plugin,
-                    instance->where.version, instance->base->state_version);
+    return lth_fail(err, LT_EFORMAT,
+                    "the saved state of %s has version %lld, and plugin %s %s writes version %u and cannot convert; use the plugin that "
+                    "wrote the checkpoint, or start without it",
+                    instance->where.component, (long long)version, instance->where.plugin, instance->where.version,
+                    instance->base->state_version);
 }
 
 lt_status lth_instance_load(lth_instance *instance, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err) {

@@ -2,17 +2,20 @@
 #include "registry/parts.h"
 #include <string.h>
 
-typedef struct kind_facts { const char *name, *id; size_t size, first_size; } kind_facts;
+typedef struct kind_facts {
+    const char *name, *id;
+    size_t size, first_size;
+} kind_facts;
 
 /* The last field that ABI 0.1 had, of each kind. Never changes. */
 #define FIRST_END(type, field) (offsetof(struct type, field) + sizeof(((struct type *)0)->field))
-#define FIRST_model FIRST_END(lt_model, teardown)
-#define FIRST_datamodule FIRST_END(lt_datamodule, teardown)
-#define FIRST_callback FIRST_END(lt_callback, teardown)
-#define FIRST_logger FIRST_END(lt_logger, load)
-#define FIRST_optimizer FIRST_END(lt_optimizer, load)
-#define FIRST_lr_scheduler FIRST_END(lt_lr_scheduler, load)
-#define FIRST_metric FIRST_END(lt_metric_component, load)
+#define FIRST_model            FIRST_END(lt_model, teardown)
+#define FIRST_datamodule       FIRST_END(lt_datamodule, teardown)
+#define FIRST_callback         FIRST_END(lt_callback, teardown)
+#define FIRST_logger           FIRST_END(lt_logger, load)
+#define FIRST_optimizer        FIRST_END(lt_optimizer, load)
+#define FIRST_lr_scheduler     FIRST_END(lt_lr_scheduler, load)
+#define FIRST_metric           FIRST_END(lt_metric_component, load)
 
 static const kind_facts kinds[LTH_KIND_COUNT] = {
 #define LTH_X(name, type) {#name, "lt." #name "/1", sizeof(struct type), FIRST_##name},

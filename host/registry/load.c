@@ -34,10 +34,11 @@ const char *lth_gate(lth_arena *arena, const char *path, const lth_note *note) {
     if (note->abi_major == LT_ABI_MAJOR && (exact ? note->abi_minor == LT_ABI_MINOR && note->min_host_minor <= LT_ABI_MINOR : !newer)) {
         return NULL;
     }
-    return lth_arena_printf(arena, "%s (%s %s): built for plugin ABI %u.%u, needs a host with %u.%u or later; this lthost %s speaks %s%d.%d. %s",
-                            path, note->id, note->version, note->abi_major, note->abi_minor, note->abi_major, note->min_host_minor, LTHOST_VERSION,
-                            exact ? "exactly " : "up to ", LT_ABI_MAJOR, LT_ABI_MINOR,
-                            newer ? "Update lthost, or build the plugin with this lthost's SDK" : "Build the plugin again with this lthost's SDK");
+    return lth_arena_printf(
+        arena, "%s (%s %s): built for plugin ABI %u.%u, needs a host with %u.%u or later; this lthost %s speaks %s%d.%d. %s", path,
+        note->id, note->version, note->abi_major, note->abi_minor, note->abi_major, note->min_host_minor, LTHOST_VERSION,
+        exact ? "exactly " : "up to ", LT_ABI_MAJOR, LT_ABI_MINOR,
+        newer ? "Update lthost, or build the plugin with this lthost's SDK" : "Build the plugin again with this lthost's SDK");
 }
 
 /* ---- trust ---- */
@@ -60,10 +61,13 @@ static lt_status check_trust(const char *path, lth_error *err) {
     } else if (file.st_mode & S_IWOTH) {
         lth_fail(err, LT_EPLUGIN, "plugin %s is refused: everybody may write to it; chmod o-w %s", path, path);
     } else if ((folder.st_mode & S_IWOTH) && !(folder.st_mode & S_ISVTX)) {
-        lth_fail(err, LT_EPLUGIN, "plugin %s is refused: everybody may replace it, since its folder can be written by all; chmod o-w %s", path, dir);
+        lth_fail(err, LT_EPLUGIN, "plugin %s is refused: everybody may replace it, since its folder can be written by all; chmod o-w %s",
+                 path, dir);
     } else if (!trusted_owner(file.st_uid)) {
-        lth_fail(err, LT_EPLUGIN, "plugin %s is refused: it belongs to user %u, neither to root nor to you (%u) nor to the owner of lthost; copy it "
-                 "or change its owner", path, (unsigned)file.st_uid, (unsigned)geteuid());
+        lth_fail(err, LT_EPLUGIN,
+                 "plugin %s is refused: it belongs to user %u, neither to root nor to you (%u) nor to the owner of lthost; copy it "
+                 "or change its owner",
+                 path, (unsigned)file.st_uid, (unsigned)geteuid());
     }
     lth_free(dir);
     return err->code;
@@ -80,7 +84,8 @@ static entry_function *find_entry(void *handle) {
     Dl_info info;
     entry_function *entry;
 
-    if (!address || dlinfo(handle, RTLD_DI_LINKMAP, &own) != 0 || !dladdr1(address, &info, (void **)&holder, RTLD_DL_LINKMAP) || holder != own) {
+    if (!address || dlinfo(handle, RTLD_DI_LINKMAP, &own) != 0 || !dladdr1(address, &info, (void **)&holder, RTLD_DL_LINKMAP) ||
+        holder != own) {
         return NULL;
     }
     memcpy(&entry, &address, sizeof entry); /* ISO C has no cast from data to code */
@@ -92,13 +97,17 @@ static lt_status open_code(const char *path, entry_function **entry, lth_error *
 
     if (!handle) {
         const char *why = dlerror();
-        return lth_fail(err, LT_EPLUGIN, "plugin %s does not load: %s. A missing library must be installed; a missing lt_ function means that the "
-                        "plugin was not built with the SDK's headers; run `ldd -r %s`", path, why ? why : "unknown reason", path);
+        return lth_fail(err, LT_EPLUGIN,
+                        "plugin %s does not load: %s. A missing library must be installed; a missing lt_ function means that the "
+                        "plugin was not built with the SDK's headers; run `ldd -r %s`",
+                        path, why ? why : "unknown reason", path);
     }
     *entry = find_entry(handle);
     if (!*entry) {
-        return lth_fail(err, LT_EPLUGIN, "plugin %s has a note but does not itself export %s; was it linked with another version script? "
-                        "lt_add_plugin() does it right", path, LT_ENTRY_NAME);
+        return lth_fail(err, LT_EPLUGIN,
+                        "plugin %s has a note but does not itself export %s; was it linked with another version script? "
+                        "lt_add_plugin() does it right",
+                        path, LT_ENTRY_NAME);
     }
     return LT_OK;
 }
@@ -126,8 +135,10 @@ static lt_status climb(lth_registry *registry, lth_plugin_file *file, lth_error 
     table_getter = registry->get_table;
     plugin = entry(&this_host);
     if (!plugin) {
-        return lth_fail(err, LT_EABI, "plugin %s (%s %s): its entry function refused this host (lthost %s, plugin ABI %d.%d); build it again with this "
-                        "lthost's SDK", path, file->found.id, file->found.version, LTHOST_VERSION, LT_ABI_MAJOR, LT_ABI_MINOR);
+        return lth_fail(err, LT_EABI,
+                        "plugin %s (%s %s): its entry function refused this host (lthost %s, plugin ABI %d.%d); build it again with this "
+                        "lthost's SDK",
+                        path, file->found.id, file->found.version, LTHOST_VERSION, LT_ABI_MAJOR, LT_ABI_MINOR);
     }
     if (lth_check_descriptor(registry, file, plugin, err)) {
         return err->code;

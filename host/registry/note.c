@@ -12,10 +12,10 @@
 enum { MAX_SEGMENTS = 256, MAX_NOTES = 64 * 1024, MAX_COMPONENTS = 64, HEAD_SIZE = 16 };
 
 #if defined(__x86_64__)
-#define THIS_MACHINE EM_X86_64
+#define THIS_MACHINE      EM_X86_64
 #define THIS_MACHINE_NAME "x86-64"
 #elif defined(__aarch64__)
-#define THIS_MACHINE EM_AARCH64
+#define THIS_MACHINE      EM_AARCH64
 #define THIS_MACHINE_NAME "aarch64"
 #else
 #error "add this machine's ELF number"
@@ -224,7 +224,8 @@ lth_note_result lth_note_read_fd(int fd, lth_arena *arena, lth_note *out, lth_er
         }
     }
     if (result == LTH_NOTE_FOUND && !r.found) {
-        return absent(&r, "it is a shared object without lthost note; one source file must say LT_PLUGIN(...), and `strip` must keep .note.lthost");
+        return absent(
+            &r, "it is a shared object without lthost note; one source file must say LT_PLUGIN(...), and `strip` must keep .note.lthost");
     }
     return result;
 }

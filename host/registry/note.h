@@ -9,7 +9,7 @@
 typedef struct lth_note {
     uint32_t abi_major, abi_minor, min_host_minor, flags;
     const char *id, *version;
-    const char **components;    /* "lt.model/1:LeNet", as written */
+    const char **components;    /* "lt.model/1:Net", as written */
     size_t n_components;
 } lth_note;                     /* texts live in the arena */
 

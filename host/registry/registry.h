@@ -110,7 +110,7 @@ lt_status lth_instance_new(lth_registry *registry, lth_kind kind, const char *cl
                            lth_diags *diags, lth_instance **out);
 void lth_instance_free(lth_instance *instance); /* destroy, then memory; NULL is fine */
 
-/* LT_SAVED fields and what the component's save hook writes, below prefix ("callbacks/EarlyStopping"); nothing for a component
+/* LT_SAVED fields and what the component's save hook writes, below prefix ("callbacks/<state key>"); nothing for a component
  * without state. The hook is called on ctx; its failure is left in ctx and copied to err. */
 lt_status lth_instance_save(const lth_instance *instance, lt_ctx *ctx, lth_snapshot *out, const char *prefix, lth_error *err);
 /* Back again. Nothing below prefix: the instance stays as it is, LT_OK. */

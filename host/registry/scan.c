@@ -5,6 +5,7 @@
 #include "registry/parts.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,8 +79,12 @@ static lth_plugin_file *new_file(lth_registry *registry, const char *path, const
     }
     file->device = facts->st_dev;
     file->inode = facts->st_ino;
-    file->found = (lth_found_plugin){.path = lth_arena_strdup(&registry->arena, path), .id = note->id, .version = note->version,
-                                     .abi_major = note->abi_major, .abi_minor = note->abi_minor, .min_host_minor = note->min_host_minor};
+    file->found = (lth_found_plugin){.path = lth_arena_strdup(&registry->arena, path),
+                                     .id = note->id,
+                                     .version = note->version,
+                                     .abi_major = note->abi_major,
+                                     .abi_minor = note->abi_minor,
+                                     .min_host_minor = note->min_host_minor};
     if (!file->found.path || !fill_components(registry, &file->found, note)) {
         return NULL;
     }
@@ -99,7 +104,8 @@ static lt_status scan_resolved(lth_registry *registry, const char *path, lth_plu
     result = lth_note_read(path, &registry->arena, &note, &why);
     *is_plugin = result != LTH_NOTE_ABSENT;
     if (result != LTH_NOTE_FOUND) {
-        return lth_fail(err, why.code, "%s %s: %s", path, result == LTH_NOTE_ABSENT ? "is not an lthost plugin" : "cannot be used", why.text);
+        return lth_fail(err, why.code, "%s %s: %s", path, result == LTH_NOTE_ABSENT ? "is not an lthost plugin" : "cannot be used",
+                        why.text);
     }
     *out = new_file(registry, path, &facts, &note);
     return *out ? LT_OK : lth_fail(err, LT_ENOMEM, "out of memory for plugin %s", path);
@@ -107,17 +113,14 @@ static lt_status scan_resolved(lth_registry *registry, const char *path, lth_plu
 
 /* As lth_scan_file; *is_plugin tells files that are no plugins from those that are damaged. */
 static lt_status scan_file(lth_registry *registry, const char *path, lth_plugin_file **out, bool *is_plugin, lth_error *err) {
-    char *resolved = realpath(path, NULL); /* the C library's memory: freed with its own free */
-    lt_status status;
+    char resolved[PATH_MAX];
 
     *out = NULL;
     *is_plugin = true;
-    if (!resolved) {
+    if (!realpath(path, resolved)) {
         return lth_fail(err, errno == ENOENT ? LT_EABSENT : LT_EIO, "plugin %s cannot be opened: %s", path, strerror(errno));
     }
-    status = scan_resolved(registry, resolved, out, is_plugin, err);
-    free(resolved);
-    return status;
+    return scan_resolved(registry, resolved, out, is_plugin, err);
 }
 
 lt_status lth_scan_file(lth_registry *registry, const char *path, lth_plugin_file **out, lth_error *err) {
@@ -131,7 +134,9 @@ static void keep_damaged(lth_registry *registry, const char *path, const char *w
 
     if (file) {
         file->tried = true;
-        file->found = (lth_found_plugin){.path = lth_arena_strdup(&registry->arena, path), .id = "?", .version = "?",
+        file->found = (lth_found_plugin){.path = lth_arena_strdup(&registry->arena, path),
+                                         .id = "?",
+                                         .version = "?",
                                          .refusal = lth_arena_strdup(&registry->arena, why)};
         if (file->found.path && file->found.refusal) {
             add_file(registry, file);
@@ -141,36 +146,65 @@ static void keep_damaged(lth_registry *registry, const char *path, const char *w
 
 /* ---- folders ---- */
 
-static int is_shared_object(const struct dirent *entry) {
-    size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 3 && !strcmp(entry->d_name + length - 3, ".so");
+static bool is_shared_object(const char *name) {
+    size_t length = strlen(name);
+    return name[0] != '.' && length > 3 && !strcmp(name + length - 3, ".so");
 }
 
-/* Every *.so in it, by name; not the folders below. Returns the number of plugins, or a negative status. */
-static int scan_dir(lth_registry *registry, const char *dir, lth_error *err) {
-    struct dirent **names = NULL;
-    int found = 0, count = scandir(dir, &names, is_shared_object, alphasort);
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-    if (count < 0) {
+/* The paths of every *.so in a folder, by name, in the arena; not of the folders below. */
+static lt_status list_dir(const char *dir, lth_arena *arena, const char ***out, size_t *count, lth_error *err) {
+    DIR *stream = opendir(dir);
+    const struct dirent *entry;
+    const char **paths = NULL;
+    size_t capacity = 0;
+    bool room = true;
+
+    *count = 0;
+    if (!stream) {
         return lth_fail(err, errno == ENOENT ? LT_EABSENT : LT_EIO, "plugin folder %s cannot be read: %s", dir, strerror(errno));
     }
-    for (int i = 0; i < count; i++) {
-        char *path = lth_path_join(dir, names[i]->d_name);
+    while (room && (entry = readdir(stream)) != NULL) {
+        if (is_shared_object(entry->d_name)) {
+            const char *path = lth_arena_printf(arena, "%s/%s", dir, entry->d_name);
+            const char **grown = path ? roomy(paths, *count, &capacity) : NULL;
+            room = grown != NULL;
+            if (room) {
+                paths = grown;
+                paths[(*count)++] = path;
+            }
+        }
+    }
+    closedir(stream);
+    if (*count) {
+        qsort(paths, *count, sizeof *paths, by_name);
+    }
+    *out = paths;
+    return room ? LT_OK : lth_fail(err, LT_ENOMEM, "out of memory reading plugin folder %s", dir);
+}
+
+/* Returns the number of plugins in a folder, or a negative status. */
+static int scan_dir(lth_registry *registry, const char *dir, lth_error *err) {
+    lth_arena arena = {0};
+    const char **paths = NULL;
+    size_t count = 0;
+    int found = 0;
+
+    list_dir(dir, &arena, &paths, &count, err);
+    for (size_t i = 0; i < count && !err->code; i++) {
         lth_plugin_file *file;
         lth_error why = {0};
         bool is_plugin;
 
-        if (!path) {
-            lth_fail(err, LT_ENOMEM, "out of memory reading plugin folder %s", dir);
-        } else if (scan_file(registry, path, &file, &is_plugin, &why) == LT_OK) {
+        if (scan_file(registry, paths[i], &file, &is_plugin, &why) == LT_OK) {
             found++;
         } else if (is_plugin) {
-            keep_damaged(registry, path, why.text);
+            keep_damaged(registry, paths[i], why.text);
         }
-        lth_free(path);
-        free(names[i]);
     }
-    free(names);
+    lth_free(paths);
+    lth_arena_release(&arena);
     return err->code ? err->code : found;
 }
 
@@ -261,4 +295,6 @@ void lth_registry_close(lth_registry *registry) {
 }
 
 size_t lth_registry_count(const lth_registry *registry) { return registry->n_files; }
-const lth_found_plugin *lth_registry_at(const lth_registry *registry, size_t index) { return index < registry->n_files ? &registry->files[index]->found : NULL; }
+const lth_found_plugin *lth_registry_at(const lth_registry *registry, size_t index) {
+    return index < registry->n_files ? &registry->files[index]->found : NULL;
+}

@@ -2,9 +2,9 @@
 """Keeps the ABI: writes and checks what is derived from the SDK's headers.
 
     abi.py --check [--cc gcc]   fails where a committed file is out of date, or where the ABI changed instead of growing
-    abi.py --write [--cc gcc]   writes include/lt/has.h and abi/layout.h anew; refuses to change or drop a line of layout.h
+    abi.py --write [--cc gcc]   writes include/lt/has.h and abi/layout.inc anew; refuses to change or drop a line of layout.inc
 
-has.h says for each wrapper in which table and slot its function lies (LT_HAS). layout.h holds the offset of every field of every
+has.h says for each wrapper in which table and slot its function lies (LT_HAS). layout.inc holds the offset of every field of every
 public struct and the value of every public constant, as static assertions: a line once committed stays as it is, new ones come.
 """
 import argparse
@@ -22,7 +22,7 @@ HAS_HEAD = """/* lt/has.h - LT_HAS(lt_f): the table and slot behind each functio
 #ifndef LT_HAS_H
 #define LT_HAS_H
 """
-LAYOUT_HEAD = """/* layout.h - the ABI as assertions: offsets of fields, values of constants (LP64). Made by sdk/abi/abi.py; lines are added, never
+LAYOUT_HEAD = """/* layout.inc - the ABI as assertions: offsets of fields, values of constants (LP64). Made by sdk/abi/abi.py; lines are added, never
  * changed. A build that fails here would break plugins that were built before: append, do not reorder (docs: plugin ABI). */
 """
 
@@ -112,7 +112,8 @@ def layout_header(cc):
     lines = ["#include <stdio.h>"] + [f"#include <lt/{h}.h>" for h in HEADERS] + ["int main(void) {"]
     for name, fields in structs:
         for field in fields:
-            lines.append(f'printf("_Static_assert(offsetof(struct {name}, {field}) == %zu, \\"{name}.{field} moved\\");\\n", offsetof(struct {name}, {field}));')
+            place = f"offsetof(struct {name}, {field})"
+            lines.append(f'printf("_Static_assert({place} == %zu, \\"{name}.{field} moved\\");\\n", {place});')
     for constant in constants:
         lines.append(f'printf("_Static_assert({constant} == %d, \\"{constant} changed\\");\\n", (int){constant});')
     lines.append("return 0; }")
@@ -142,7 +143,7 @@ def main():
     parser.add_argument("--cc", default="cc")
     args = parser.parse_args()
 
-    has_path, layout_path = INCLUDE / "lt" / "has.h", SDK / "abi" / "layout.h"
+    has_path, layout_path = INCLUDE / "lt" / "has.h", SDK / "abi" / "layout.inc"
     if args.write and not has_path.exists():
         has_path.write_text(HAS_HEAD + "#endif\n")
     has = has_header()
@@ -158,11 +159,11 @@ def main():
         shown = "\n  ".join(changed[:20])
         sys.exit(f"error: {len(changed)} facts of the committed ABI no longer hold, so plugins built before would break:\n  {shown}\n"
                  "Append fields and functions at the end instead. If the break is meant (while the ABI is 0.N), raise LT_ABI_MINOR,\n"
-                 "delete sdk/abi/layout.h, run sdk/abi/abi.py --write and say why in docs/decisions.md")
+                 "delete sdk/abi/layout.inc, run sdk/abi/abi.py --write and say why in docs/decisions.md")
     if args.write:
         layout_path.write_text(layout)
     elif layout != old:
-        sys.exit("error: the ABI grew; run sdk/abi/abi.py --write and commit sdk/abi/layout.h")
+        sys.exit("error: the ABI grew; run sdk/abi/abi.py --write and commit sdk/abi/layout.inc")
     print(f"{len(assertions(layout))} facts of the ABI hold, {len(wrappers())} functions")
 
 

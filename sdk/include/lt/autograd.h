@@ -47,7 +47,9 @@ LT_INLINE void lt_set_grad_enabled(lt_ctx *ctx, bool enabled, bool *before) { lt
 /* x without its history; shares its memory. [trainer] */
 LT_INLINE lt_tensor *lt_detach(lt_ctx *ctx, lt_tensor *x) { return lt__autograd->detach(ctx, x); }
 /* Makes x, a leaf of a float dtype, collect a gradient (or not); returns x. LT_ESTATE for a result of an operation. [trainer] */
-LT_INLINE lt_tensor *lt_set_requires_grad(lt_ctx *ctx, lt_tensor *x, bool requires_grad) { return lt__autograd->set_requires_grad(ctx, x, requires_grad); }
+LT_INLINE lt_tensor *lt_set_requires_grad(lt_ctx *ctx, lt_tensor *x, bool requires_grad) {
+    return lt__autograd->set_requires_grad(ctx, x, requires_grad);
+}
 /* Adds d loss / d leaf to the gradient of every leaf; grad has loss's shape, NULL: ones, for a loss of one element. The graph is used up.
  * Not for the training loss: the trainer runs that. LT_ESTATE without a graph. [trainer] */
 LT_INLINE lt_status lt_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad) { return lt__autograd->backward(ctx, loss, grad); }
@@ -55,8 +57,13 @@ LT_INLINE lt_status lt_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad) {
 LT_INLINE lt_tensor *lt_grad(lt_ctx *ctx, const lt_tensor *x) { return lt__autograd->grad(ctx, x); }
 /* Runs an operation of the plugin's own and records it; returns its first output. op is static; inputs are borrowed; the context bytes are
  * copied, and destroyed with destroy_context when the graph is. LT_EINVAL, and what op's functions return. [trainer] */
-LT_INLINE lt_tensor *lt_custom_apply(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *inputs, int32_t n_inputs, const void *context, size_t context_size) { return lt__autograd->custom_apply(ctx, op, inputs, n_inputs, context, context_size); }
+LT_INLINE lt_tensor *lt_custom_apply(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *inputs, int32_t n_inputs,
+                                     const void *context, size_t context_size) {
+    return lt__autograd->custom_apply(ctx, op, inputs, n_inputs, context, context_size);
+}
 /* In a custom op's forward: keeps x for its backward, as call->saved[i] in the order of the calls. [trainer] */
-LT_INLINE void lt_save_for_backward(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x) { lt__autograd->save_for_backward(ctx, call, x); }
+LT_INLINE void lt_save_for_backward(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x) {
+    lt__autograd->save_for_backward(ctx, call, x);
+}
 LT_END
 #endif

@@ -153,14 +153,30 @@ LT_INLINE void lt_free(lt_ctx *ctx, void *memory) { lt__base->free(ctx, memory);
 
 /* Write or read one value of a component's state; in save and load hooks only. Text and bytes read are host-owned, valid during
  * the hook. state_version is the `state_version` of the component that wrote it. [trainer] */
-LT_INLINE void lt_state_put_i64(lt_ctx *ctx, lt_state_writer *out, const char *key, int64_t value) { lt__base->state_put_i64(ctx, out, key, value); }
-LT_INLINE void lt_state_put_f64(lt_ctx *ctx, lt_state_writer *out, const char *key, double value) { lt__base->state_put_f64(ctx, out, key, value); }
-LT_INLINE void lt_state_put_text(lt_ctx *ctx, lt_state_writer *out, const char *key, const char *value) { lt__base->state_put_text(ctx, out, key, value); }
-LT_INLINE void lt_state_put_bytes(lt_ctx *ctx, lt_state_writer *out, const char *key, const void *data, size_t size) { lt__base->state_put_bytes(ctx, out, key, data, size); }
-LT_INLINE int64_t lt_state_get_i64(lt_ctx *ctx, const lt_state_reader *in, const char *key, int64_t fallback) { return lt__base->state_get_i64(ctx, in, key, fallback); }
-LT_INLINE double lt_state_get_f64(lt_ctx *ctx, const lt_state_reader *in, const char *key, double fallback) { return lt__base->state_get_f64(ctx, in, key, fallback); }
-LT_INLINE const char *lt_state_get_text(lt_ctx *ctx, const lt_state_reader *in, const char *key, const char *fallback) { return lt__base->state_get_text(ctx, in, key, fallback); }
-LT_INLINE const void *lt_state_get_bytes(lt_ctx *ctx, const lt_state_reader *in, const char *key, size_t *size) { return lt__base->state_get_bytes(ctx, in, key, size); }
+LT_INLINE void lt_state_put_i64(lt_ctx *ctx, lt_state_writer *out, const char *key, int64_t value) {
+    lt__base->state_put_i64(ctx, out, key, value);
+}
+LT_INLINE void lt_state_put_f64(lt_ctx *ctx, lt_state_writer *out, const char *key, double value) {
+    lt__base->state_put_f64(ctx, out, key, value);
+}
+LT_INLINE void lt_state_put_text(lt_ctx *ctx, lt_state_writer *out, const char *key, const char *value) {
+    lt__base->state_put_text(ctx, out, key, value);
+}
+LT_INLINE void lt_state_put_bytes(lt_ctx *ctx, lt_state_writer *out, const char *key, const void *data, size_t size) {
+    lt__base->state_put_bytes(ctx, out, key, data, size);
+}
+LT_INLINE int64_t lt_state_get_i64(lt_ctx *ctx, const lt_state_reader *in, const char *key, int64_t fallback) {
+    return lt__base->state_get_i64(ctx, in, key, fallback);
+}
+LT_INLINE double lt_state_get_f64(lt_ctx *ctx, const lt_state_reader *in, const char *key, double fallback) {
+    return lt__base->state_get_f64(ctx, in, key, fallback);
+}
+LT_INLINE const char *lt_state_get_text(lt_ctx *ctx, const lt_state_reader *in, const char *key, const char *fallback) {
+    return lt__base->state_get_text(ctx, in, key, fallback);
+}
+LT_INLINE const void *lt_state_get_bytes(lt_ctx *ctx, const lt_state_reader *in, const char *key, size_t *size) {
+    return lt__base->state_get_bytes(ctx, in, key, size);
+}
 LT_INLINE uint32_t lt_state_version(lt_ctx *ctx, const lt_state_reader *in) { return lt__base->state_version(ctx, in); }
 
 LT_END

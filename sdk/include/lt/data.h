@@ -36,7 +36,8 @@ typedef struct lt_data_api {
     uint32_t reserved;
     /* -- datasets and loaders: in setup and the *_dataloader hooks -- */
     lt_dataset *(*dataset)(lt_ctx *ctx, const lt_dataset_desc *desc);
-    lt_status (*random_split)(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out); /* randperm of a generator with that seed */
+    /* Shuffled by randperm of a generator with that seed. */
+    lt_status (*random_split)(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out);
     lt_dataset *(*subset)(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end);
     lt_loader *(*loader)(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts);
     int64_t (*dataset_length)(lt_ctx *ctx, const lt_dataset *dataset);
@@ -59,27 +60,43 @@ extern LT_HIDDEN const struct lt_data_api *lt__data LT__NEEDS_PLUGIN("lt__data")
 /* A dataset as described; desc (its struct_size set) is copied, desc->data stays the plugin's. LT_EINVAL. */
 LT_INLINE lt_dataset *lt_data_dataset(lt_ctx *ctx, const lt_dataset_desc *desc) { return lt__data->dataset(ctx, desc); }
 /* Splits into count parts, out[0..count), whose lengths add up to that of all; as torch's random_split with a generator of that seed. */
-LT_INLINE lt_status lt_data_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out) { return lt__data->random_split(ctx, all, lengths, count, seed, out); }
+LT_INLINE lt_status lt_data_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed,
+                                         lt_dataset **out) {
+    return lt__data->random_split(ctx, all, lengths, count, seed, out);
+}
 /* Samples start..end-1. LT_EINDEX. */
-LT_INLINE lt_dataset *lt_data_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) { return lt__data->subset(ctx, all, start, end); }
+LT_INLINE lt_dataset *lt_data_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) {
+    return lt__data->subset(ctx, all, start, end);
+}
 /* A loader over a dataset; opts NULL: defaults. LT_EINVAL. */
-LT_INLINE lt_loader *lt_data_loader_with(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) { return lt__data->loader(ctx, dataset, opts); }
+LT_INLINE lt_loader *lt_data_loader_with(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) {
+    return lt__data->loader(ctx, dataset, opts);
+}
 /* Samples in a dataset. */
 LT_INLINE int64_t lt_data_dataset_length(lt_ctx *ctx, const lt_dataset *dataset) { return lt__data->dataset_length(ctx, dataset); }
 
 /* ---- in get_batch [loader] ---- */
 /* Memory for one tensor of the batch, row-major, of that shape, to be filled: key NULL makes a list in the order of the calls, keys a dict.
  * 64-byte aligned, host memory, reused from batch to batch, not zeroed. LT_EINVAL, LT_ENOMEM. */
-LT_INLINE void *lt_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape) { return lt__data->batch_tensor(ctx, out, key, dtype, ndim, shape); }
+LT_INLINE void *lt_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
+    return lt__data->batch_tensor(ctx, out, key, dtype, ndim, shape);
+}
 /* The same for size plain bytes. */
-LT_INLINE void *lt_batch_put_bytes(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size) { return lt__data->batch_bytes_out(ctx, out, key, size); }
+LT_INLINE void *lt_batch_put_bytes(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size) {
+    return lt__data->batch_bytes_out(ctx, out, key, size);
+}
 /* dst (count, row) f32 = (src (.., row) u8 [indices] / 255 - mean) / std, the bits of torchvision's ToTensor and Normalize. */
-LT_INLINE void lt_gather_u8_f32(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row, double mean, double std) { lt__data->gather_u8_f32(ctx, dst, src, indices, count, row, mean, std); }
+LT_INLINE void lt_gather_u8_f32(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row,
+                                double mean, double std) {
+    lt__data->gather_u8_f32(ctx, dst, src, indices, count, row, mean, std);
+}
 
 /* ---- files [trainer] ---- */
 /* In prepare_data: makes path exist with this SHA-256 (64 hex digits; NULL: any), downloading from the first of count urls that serves it.
  * LT_EIO names every url's failure. */
-LT_INLINE lt_status lt_fetch(lt_ctx *ctx, const char *path, const char *sha256, const char *const *urls, int32_t count) { return lt__data->fetch(ctx, path, sha256, urls, count); }
+LT_INLINE lt_status lt_fetch(lt_ctx *ctx, const char *path, const char *sha256, const char *const *urls, int32_t count) {
+    return lt__data->fetch(ctx, path, sha256, urls, count);
+}
 /* dir/name; the host's, as long as the component. */
 LT_INLINE const char *lt_format_path(lt_ctx *ctx, const char *dir, const char *name) { return lt__data->format_path(ctx, dir, name); }
 LT_END
@@ -100,7 +117,9 @@ struct loader_opts : lt_loader_opts {
     LT__SET(loader_opts, lt_loader_opts, int64_t, prefetch)
 };
 } // namespace lt
-inline lt_loader *lt_data_loader(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts &opts = lt::loader_opts()) { return lt_data_loader_with(ctx, dataset, &opts); }
+inline lt_loader *lt_data_loader(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts &opts = lt::loader_opts()) {
+    return lt_data_loader_with(ctx, dataset, &opts);
+}
 #endif
 
 LT_BEGIN

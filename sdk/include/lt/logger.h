@@ -16,10 +16,34 @@ typedef struct lt_scalars { /* the values of one step */
     const char *const *names;
     const double *values;
 } lt_scalars;
-typedef struct lt_text_record { uint32_t struct_size, reserved; int64_t step; double wall_time; const char *name, *text; } lt_text_record;
-typedef struct lt_image_record { uint32_t struct_size, channels; int64_t step; double wall_time; const char *name; int32_t height, width; const uint8_t *pixels; /* (H, W, C) u8 */ } lt_image_record;
-typedef struct lt_histogram_record { uint32_t struct_size, count; int64_t step; double wall_time; const char *name; double min, max, num, sum, sum_squares; const double *limits, *buckets; } lt_histogram_record;
-typedef struct lt_artifact_record { uint32_t struct_size, reserved; int64_t step; double wall_time; const char *name, *path; } lt_artifact_record;
+typedef struct lt_text_record {
+    uint32_t struct_size, reserved;
+    int64_t step;
+    double wall_time;
+    const char *name, *text;
+} lt_text_record;
+typedef struct lt_image_record {
+    uint32_t struct_size, channels;
+    int64_t step;
+    double wall_time;
+    const char *name;
+    int32_t height, width;
+    const uint8_t *pixels; /* (H, W, C) u8 */
+} lt_image_record;
+typedef struct lt_histogram_record {
+    uint32_t struct_size, count;
+    int64_t step;
+    double wall_time;
+    const char *name;
+    double min, max, num, sum, sum_squares;
+    const double *limits, *buckets;
+} lt_histogram_record;
+typedef struct lt_artifact_record {
+    uint32_t struct_size, reserved;
+    int64_t step;
+    double wall_time;
+    const char *name, *path;
+} lt_artifact_record;
 typedef struct lt_hparams { /* flattened: "model.hidden" -> "128"; secrets left out */
     uint32_t struct_size, count;
     const char *const *names;
@@ -58,11 +82,15 @@ static inline LT_PRINTF(3, 4) void lt_file_print(lt_ctx *ctx, lt_file *file, con
     lt__logger->file_vprint(ctx, file, format, args);
     va_end(args);
 }
-static inline LT_PRINTF(3, 0) void lt_file_vprint(lt_ctx *ctx, lt_file *file, const char *format, va_list args) { lt__logger->file_vprint(ctx, file, format, args); }
+static inline LT_PRINTF(3, 0) void lt_file_vprint(lt_ctx *ctx, lt_file *file, const char *format, va_list args) {
+    lt__logger->file_vprint(ctx, file, format, args);
+}
 /* Bytes, with those still buffered. [logger] */
 LT_INLINE int64_t lt_file_size(lt_ctx *ctx, lt_file *file) { return lt__logger->file_size(ctx, file); }
 /* Replaces the whole content at once: temporary file, rename. [logger] */
-LT_INLINE lt_status lt_file_rewrite(lt_ctx *ctx, lt_file *file, const void *data, size_t size) { return lt__logger->file_rewrite(ctx, file, data, size); }
+LT_INLINE lt_status lt_file_rewrite(lt_ctx *ctx, lt_file *file, const void *data, size_t size) {
+    return lt__logger->file_rewrite(ctx, file, data, size);
+}
 /* All bytes so far; the host's, until the next call on the file. [logger] */
 LT_INLINE const void *lt_file_content(lt_ctx *ctx, lt_file *file, size_t *size) { return lt__logger->file_content(ctx, file, size); }
 /* The run folder, absolute; the host's. [logger] */

@@ -29,9 +29,13 @@ extern LT_HIDDEN const struct lt_metric_api *lt__metric LT__NEEDS_PLUGIN("lt__me
  * state per phase is kept. LT_EABSENT names the nearest id. [setup] */
 LT_INLINE lt_metric_handle *lt_metric_make(lt_ctx *ctx, const char *id, const char *params) { return lt__metric->make(ctx, id, params); }
 /* Adds a batch to the state of the present phase; shapes as the metric says, borrowed. [trainer] */
-LT_INLINE void lt_metric_update(lt_ctx *ctx, lt_metric_handle *metric, lt_tensor *preds, lt_tensor *target) { lt__metric->update(ctx, metric, preds, target); }
+LT_INLINE void lt_metric_update(lt_ctx *ctx, lt_metric_handle *metric, lt_tensor *preds, lt_tensor *target) {
+    lt__metric->update(ctx, metric, preds, target);
+}
 /* Logs the metric under a name: computed and reset at the epoch's end, and of the batch with LT_LOG_STEP. [trainer] */
-LT_INLINE void lt_metric_log(lt_ctx *ctx, const char *name, lt_metric_handle *metric, uint32_t flags) { lt__metric->log(ctx, name, metric, flags); }
+LT_INLINE void lt_metric_log(lt_ctx *ctx, const char *name, lt_metric_handle *metric, uint32_t flags) {
+    lt__metric->log(ctx, name, metric, flags);
+}
 LT_END
 #ifndef __cplusplus
 #define LT_METRIC(id_, type_, doc_, ...) LT__COMPONENT(lt_metric_component, "lt.metric/1", id_, type_, doc_, __VA_ARGS__)

@@ -59,14 +59,23 @@ extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
  * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1. */
 /* (..., in) -> (..., out): y = x W^T + b; parameters weight (out, in), bias (out). Both drawn from U(-1/sqrt(in), 1/sqrt(in)), as PyTorch
  * (He et al. 2015, arXiv:1502.01852, with a = sqrt 5). */
-LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) { return lt__nn->linear(ctx, in_features, out_features, true); }
-LT_INLINE lt_module *lt_nn_linear_no_bias(lt_ctx *ctx, int64_t in_features, int64_t out_features) { return lt__nn->linear(ctx, in_features, out_features, false); }
+LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
+    return lt__nn->linear(ctx, in_features, out_features, true);
+}
+LT_INLINE lt_module *lt_nn_linear_no_bias(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
+    return lt__nn->linear(ctx, in_features, out_features, false);
+}
 /* (B, C, H, W) -> (B, O, H', W') as lt_conv2d; parameters weight (O, C/groups, kH, kW), bias (O), from U(-b, b), b = 1/sqrt(C/groups kH kW).
  * opts NULL: defaults. */
-LT_INLINE lt_module *lt_nn_conv2d_with(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts *opts) { return lt__nn->conv2d(ctx, in_channels, out_channels, kernel, opts); }
+LT_INLINE lt_module *lt_nn_conv2d_with(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel,
+                                       const lt_nn_conv2d_opts *opts) {
+    return lt__nn->conv2d(ctx, in_channels, out_channels, kernel, opts);
+}
 /* (B, C) or (B, C, T) with spatial_dims 1, (B, C, H, W) with 2: y = (x - mean) / sqrt(var + eps) * weight + bias per channel (Ioffe and
  * Szegedy 2015, arXiv:1502.03167); buffers running_mean, running_var (C), num_batches_tracked. opts NULL: defaults. */
-LT_INLINE lt_module *lt_nn_batch_norm_with(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts) { return lt__nn->batch_norm(ctx, spatial_dims, channels, opts); }
+LT_INLINE lt_module *lt_nn_batch_norm_with(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts) {
+    return lt__nn->batch_norm(ctx, spatial_dims, channels, opts);
+}
 /* (B, C, H, W) -> (B, C, H', W'), as the functions lt_max_pool2d and lt_avg_pool2d. */
 LT_INLINE lt_module *lt_nn_max_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->max_pool2d(ctx, opts); }
 LT_INLINE lt_module *lt_nn_avg_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->avg_pool2d(ctx, opts); }
@@ -85,17 +94,23 @@ LT_INLINE lt_module *lt_nn_gelu_tanh(lt_ctx *ctx) { return lt__nn->activation(ct
 LT_INLINE lt_module *lt_nn_dropout(lt_ctx *ctx, double p) { return lt__nn->dropout(ctx, p); }
 /* count modules one after the other, named "name.0", "name.1", ... as PyTorch's; name NULL where lt_child or an enclosing sequential names
  * it. items is borrowed. An item that is NULL without an earlier failure is LT_EINVAL. */
-LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count) { return lt__nn->sequential(ctx, name, items, count); }
+LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count) {
+    return lt__nn->sequential(ctx, name, items, count);
+}
 /* Names a module: its parameters become "name.weight" and so on; returns it. LT_EINVAL where the name is taken. */
 LT_INLINE lt_module *lt_child(lt_ctx *ctx, const char *name, lt_module *module) { return lt__nn->child(ctx, name, module); }
 /* A parameter of the model's own, every element = fill at first; the model's for its life. */
-LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) { return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill); }
+LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
+    return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill);
+}
 
 /* ---- using them [trainer] ---- */
 /* Runs a module on x, recording gradients where they are on. LT_ESHAPE names the layer. */
 LT_INLINE lt_tensor *lt_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) { return lt__nn->forward(ctx, module, x); }
 /* A parameter of a module by its name within it ("weight", "0.bias"); the model's. LT_EABSENT. After `configure` its values are there. */
-LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const char *name) { return lt__nn->module_parameter(ctx, module, name); }
+LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
+    return lt__nn->module_parameter(ctx, module, name);
+}
 /* Parameters of the module and all below get no gradients and no updates (frozen), or do again. Anywhere between steps. */
 LT_INLINE void lt_freeze(lt_ctx *ctx, lt_module *module, bool frozen) { lt__nn->freeze(ctx, module, frozen); }
 /* Whether the model is in training mode (dropout drops, batch norm uses the batch). */
@@ -162,11 +177,22 @@ struct nn_batch_norm : lt_nn_batch_norm_opts {
     LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, double, momentum)
 };
 } // namespace lt
-inline lt_module *lt_nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts &opts = lt::nn_conv2d()) { return lt_nn_conv2d_with(ctx, in_channels, out_channels, kernel, &opts); }
-inline lt_module *lt_nn_max_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) { return lt__nn_max_pool2d(ctx, kernel, opts); }
-inline lt_module *lt_nn_avg_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) { return lt__nn_avg_pool2d(ctx, kernel, opts); }
-inline lt_module *lt_nn_batch_norm1d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) { return lt_nn_batch_norm_with(ctx, 1, channels, &opts); }
-inline lt_module *lt_nn_batch_norm2d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) { return lt_nn_batch_norm_with(ctx, 2, channels, &opts); }
+inline lt_module *lt_nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel,
+                               const lt_nn_conv2d_opts &opts = lt::nn_conv2d()) {
+    return lt_nn_conv2d_with(ctx, in_channels, out_channels, kernel, &opts);
+}
+inline lt_module *lt_nn_max_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) {
+    return lt__nn_max_pool2d(ctx, kernel, opts);
+}
+inline lt_module *lt_nn_avg_pool2d(lt_ctx *ctx, int32_t kernel, const lt_pool2d_opts &opts = lt::pool2d()) {
+    return lt__nn_avg_pool2d(ctx, kernel, opts);
+}
+inline lt_module *lt_nn_batch_norm1d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) {
+    return lt_nn_batch_norm_with(ctx, 1, channels, &opts);
+}
+inline lt_module *lt_nn_batch_norm2d(lt_ctx *ctx, int64_t channels, const lt_nn_batch_norm_opts &opts = lt::nn_batch_norm()) {
+    return lt_nn_batch_norm_with(ctx, 2, channels, &opts);
+}
 template <size_t N> inline lt_module *lt__sequential(lt_ctx *ctx, const char *name, lt_module *const (&items)[N]) {
     return lt_nn_sequential_of(ctx, name, items, N);
 }

@@ -83,9 +83,14 @@ extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__opti
 
 /* Names the optimizer, in configure_optimizers: id of a component, its parameters as YAML ("lr: 0.001, betas: [0.9, 0.99]", or ""); both
  * are copied. Beaten by `optimizer:` of the config. LT_ESTATE for a second one. [setup] */
-LT_INLINE lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) { return lt__optim->use_optimizer(ctx, setup, id, params); }
+LT_INLINE lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) {
+    return lt__optim->use_optimizer(ctx, setup, id, params);
+}
 /* The same for the learning-rate scheduler; opts NULL: stepped once an epoch. [setup] */
-LT_INLINE lt_status lt_use_lr_scheduler_with(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts *opts) { return lt__optim->use_lr_scheduler(ctx, setup, id, params, opts); }
+LT_INLINE lt_status lt_use_lr_scheduler_with(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params,
+                                             const lt_lr_scheduler_opts *opts) {
+    return lt__optim->use_lr_scheduler(ctx, setup, id, params, opts);
+}
 /* In an optimizer's step: g = grad + weight_decay p; v = momentum v + (1 - dampening) g (v = g at the first step); p -= lr v, or with
  * nesterov lr (g + momentum v). slot 0: v; none needed without momentum. Sutskever et al. 2013, in PyTorch's form and order. [trainer] */
 LT_INLINE lt_status lt_optim_sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args) { return lt__optim->sgd(ctx, span, args); }
@@ -111,7 +116,10 @@ struct lr_scheduler_opts : lt_lr_scheduler_opts {
     LT__SET(lr_scheduler_opts, lt_lr_scheduler_opts, const char *, name)
 };
 } // namespace lt
-inline lt_status lt_use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts &opts = lt::lr_scheduler_opts()) { return lt_use_lr_scheduler_with(ctx, setup, id, params, &opts); }
+inline lt_status lt_use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params,
+                                     const lt_lr_scheduler_opts &opts = lt::lr_scheduler_opts()) {
+    return lt_use_lr_scheduler_with(ctx, setup, id, params, &opts);
+}
 #endif
 #ifndef __cplusplus
 #define LT_OPTIMIZER(id_, type_, doc_, ...) LT__COMPONENT(lt_optimizer, "lt.optimizer/1", id_, type_, doc_, __VA_ARGS__)

@@ -133,15 +133,25 @@ LT_INLINE void lt_release(lt_ctx *ctx, lt_tensor *x) { lt__tensor->release(ctx, 
 /* ---- making [trainer] ----
  * Results are the host's, on the run's device, without gradient. shape has ndim numbers, borrowed. LT_EINVAL, LT_EDTYPE, LT_ENOMEM. */
 /* shape, every element = value. */
-LT_INLINE lt_tensor *lt_full(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, double value) { return lt__tensor->full(ctx, dtype, ndim, shape, value); }
-LT_INLINE lt_tensor *lt_zeros(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) { return lt__tensor->full(ctx, dtype, ndim, shape, 0); }
-LT_INLINE lt_tensor *lt_ones(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) { return lt__tensor->full(ctx, dtype, ndim, shape, 1); }
+LT_INLINE lt_tensor *lt_full(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, double value) {
+    return lt__tensor->full(ctx, dtype, ndim, shape, value);
+}
+LT_INLINE lt_tensor *lt_zeros(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
+    return lt__tensor->full(ctx, dtype, ndim, shape, 0);
+}
+LT_INLINE lt_tensor *lt_ones(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
+    return lt__tensor->full(ctx, dtype, ndim, shape, 1);
+}
 /* () of that dtype: one number as a tensor. */
 LT_INLINE lt_tensor *lt_scalar(lt_ctx *ctx, lt_dtype dtype, double value) { return lt__tensor->full(ctx, dtype, 0, NULL, value); }
 /* A copy of row-major elements at data (host memory, borrowed). */
-LT_INLINE lt_tensor *lt_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data) { return lt__tensor->from_data(ctx, dtype, ndim, shape, data); }
+LT_INLINE lt_tensor *lt_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data) {
+    return lt__tensor->from_data(ctx, dtype, ndim, shape, data);
+}
 /* (ceil((end - start) / step)): start, start + step, ...; as torch.arange. */
-LT_INLINE lt_tensor *lt_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end, double step) { return lt__tensor->arange(ctx, dtype, start, end, step); }
+LT_INLINE lt_tensor *lt_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end, double step) {
+    return lt__tensor->arange(ctx, dtype, start, end, step);
+}
 /* shape f32, uniform in [0, 1), the bits of torch.rand from the run's generator. */
 LT_INLINE lt_tensor *lt_rand(lt_ctx *ctx, int32_t ndim, const int64_t *shape) { return lt__tensor->rand(ctx, ndim, shape); }
 /* shape f32, normal with mean 0 and variance 1, the bits of torch.randn. */
@@ -157,8 +167,14 @@ LT_INLINE lt_tensor *lt_add(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt
 LT_INLINE lt_tensor *lt_sub(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->sub(ctx, a, b); } /* a - b */
 LT_INLINE lt_tensor *lt_mul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->mul(ctx, a, b); } /* a * b */
 LT_INLINE lt_tensor *lt_div(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->div(ctx, a, b); } /* a / b; floats only */
-LT_INLINE lt_tensor *lt_add_scalar(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->add_scalar(ctx, x, value); } /* x + value, in x's dtype */
-LT_INLINE lt_tensor *lt_mul_scalar(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->mul_scalar(ctx, x, value); } /* x * value, in x's dtype */
+/* x + value, in x's dtype */
+LT_INLINE lt_tensor *lt_add_scalar(lt_ctx *ctx, lt_tensor *x, double value) {
+    return lt__tensor->add_scalar(ctx, x, value);
+}
+/* x * value, in x's dtype */
+LT_INLINE lt_tensor *lt_mul_scalar(lt_ctx *ctx, lt_tensor *x, double value) {
+    return lt__tensor->mul_scalar(ctx, x, value);
+}
 /* a == b as bool; no gradient. */
 LT_INLINE lt_tensor *lt_eq(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->eq(ctx, a, b); }
 
@@ -180,8 +196,12 @@ LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool traini
 
 /* ---- reductions [trainer] ----
  * dims: ndims numbers, borrowed; ndims 0: all. keepdim leaves reduced dimensions as 1. LT_EINDEX, LT_EDTYPE. */
-LT_INLINE lt_tensor *lt_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) { return lt__tensor->sum(ctx, x, dims, ndims, keepdim); }
-LT_INLINE lt_tensor *lt_mean(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) { return lt__tensor->mean(ctx, x, dims, ndims, keepdim); }
+LT_INLINE lt_tensor *lt_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->sum(ctx, x, dims, ndims, keepdim);
+}
+LT_INLINE lt_tensor *lt_mean(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->mean(ctx, x, dims, ndims, keepdim);
+}
 /* Over everything -> (). */
 LT_INLINE lt_tensor *lt_sum_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sum(ctx, x, NULL, 0, false); }
 LT_INLINE lt_tensor *lt_mean_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->mean(ctx, x, NULL, 0, false); }
@@ -195,17 +215,25 @@ LT_INLINE lt_tensor *lt_log_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) { re
 /* ---- shape [trainer] ----
  * Results share the memory of x where that is possible. Differentiable. LT_ESHAPE, LT_EINDEX. */
 /* The same elements in another shape; one number may be -1. */
-LT_INLINE lt_tensor *lt_reshape(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) { return lt__tensor->reshape(ctx, x, ndim, shape); }
+LT_INLINE lt_tensor *lt_reshape(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) {
+    return lt__tensor->reshape(ctx, x, ndim, shape);
+}
 /* Dimensions from start_dim on become one: (B, C, H, W), 1 -> (B, C*H*W). */
 LT_INLINE lt_tensor *lt_flatten(lt_ctx *ctx, lt_tensor *x, int32_t start_dim) { return lt__tensor->flatten(ctx, x, start_dim); }
 /* Two dimensions swapped. */
-LT_INLINE lt_tensor *lt_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) { return lt__tensor->transpose(ctx, x, dim0, dim1); }
+LT_INLINE lt_tensor *lt_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) {
+    return lt__tensor->transpose(ctx, x, dim0, dim1);
+}
 /* Dimension i of the result is dims[i] of x; dims has lt_ndim(x) numbers. */
 LT_INLINE lt_tensor *lt_permute(lt_ctx *ctx, lt_tensor *x, const int32_t *dims) { return lt__tensor->permute(ctx, x, dims); }
 /* Elements start..end-1 along dim; negative ones count from the end. */
-LT_INLINE lt_tensor *lt_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) { return lt__tensor->slice(ctx, x, dim, start, end); }
+LT_INLINE lt_tensor *lt_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) {
+    return lt__tensor->slice(ctx, x, dim, start, end);
+}
 /* count tensors one after the other along dim; equal in all other dimensions and in dtype. */
-LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) { return lt__tensor->cat(ctx, items, count, dim); }
+LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) {
+    return lt__tensor->cat(ctx, items, count, dim);
+}
 
 /* ---- linear algebra and layers [trainer] ----
  * Float dtypes. Differentiable. LT_ESHAPE, LT_EDTYPE. With autocast these compute in the low precision. */
@@ -213,24 +241,38 @@ LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count,
 LT_INLINE lt_tensor *lt_matmul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->matmul(ctx, a, b); }
 /* x (..., K), weight (O, K), bias (O) or NULL -> act(x weight^T + bias) (..., O); act fused, LT_ACT_NONE for none. A bias that an earlier
  * failure made NULL does no harm: the failure is kept. */
-LT_INLINE lt_tensor *lt_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) { return lt__tensor->linear(ctx, x, weight, bias, act); }
+LT_INLINE lt_tensor *lt_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) {
+    return lt__tensor->linear(ctx, x, weight, bias, act);
+}
 /* x (B, C, H, W), weight (O, C/groups, kH, kW), bias (O) or NULL -> (B, O, H', W'), H' = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1;
  * cross-correlation, as PyTorch. opts NULL: defaults. */
-LT_INLINE lt_tensor *lt_conv2d_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts *opts) { return lt__tensor->conv2d(ctx, x, weight, bias, opts); }
+LT_INLINE lt_tensor *lt_conv2d_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts *opts) {
+    return lt__tensor->conv2d(ctx, x, weight, bias, opts);
+}
 /* x (B, C, H, W) -> (B, C, H', W'): the largest of each window; the first of equals gets the gradient. */
-LT_INLINE lt_tensor *lt_max_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) { return lt__tensor->max_pool2d(ctx, x, opts); }
+LT_INLINE lt_tensor *lt_max_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) {
+    return lt__tensor->max_pool2d(ctx, x, opts);
+}
 /* The mean of each window; padding counts unless opts->exclude_pad. */
-LT_INLINE lt_tensor *lt_avg_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) { return lt__tensor->avg_pool2d(ctx, x, opts); }
+LT_INLINE lt_tensor *lt_avg_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts *opts) {
+    return lt__tensor->avg_pool2d(ctx, x, opts);
+}
 
 /* ---- losses and measures [trainer] ----
  * () f32 unless the reduction is LT_NONE. LT_ESHAPE, LT_EDTYPE. */
 /* mean((x - target)^2), x and target of one shape. */
 LT_INLINE lt_tensor *lt_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target) { return lt__tensor->mse_loss(ctx, x, target, LT_MEAN); }
-LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) { return lt__tensor->mse_loss(ctx, x, target, reduction); }
+LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) {
+    return lt__tensor->mse_loss(ctx, x, target, reduction);
+}
 /* logits (B, C), target (B) i64 -> mean over b of -log_softmax(logits[b])[target[b]]. A target outside 0..C-1 is LT_EINDEX. */
-LT_INLINE lt_tensor *lt_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->cross_entropy(ctx, logits, target, NULL); }
+LT_INLINE lt_tensor *lt_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) {
+    return lt__tensor->cross_entropy(ctx, logits, target, NULL);
+}
 /* With weights (C) f32, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), ignore_index, another reduction. opts NULL: defaults. */
-LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) { return lt__tensor->cross_entropy(ctx, logits, target, opts); }
+LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) {
+    return lt__tensor->cross_entropy(ctx, logits, target, opts);
+}
 /* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
 LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
 LT_END
@@ -259,7 +301,9 @@ struct pool2d : lt_pool2d_opts {
     LT__SET(pool2d, lt_pool2d_opts, bool, exclude_pad)
 };
 } // namespace lt
-inline lt_tensor *lt_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts &opts = lt::conv2d()) { return lt_conv2d_with(ctx, x, weight, bias, &opts); }
+inline lt_tensor *lt_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv2d_opts &opts = lt::conv2d()) {
+    return lt_conv2d_with(ctx, x, weight, bias, &opts);
+}
 inline lt_tensor *lt_max_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_max_pool2d_with(ctx, x, &opts); }
 inline lt_tensor *lt_avg_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_avg_pool2d_with(ctx, x, &opts); }
 #endif

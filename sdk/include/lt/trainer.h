@@ -97,7 +97,9 @@ LT_INLINE lt_tensor *lt_batch_get(lt_ctx *ctx, const lt_batch *batch, int32_t in
 /* Item of a dict. LT_EABSENT, with the keys there are. */
 LT_INLINE lt_tensor *lt_batch_key(lt_ctx *ctx, const lt_batch *batch, const char *key) { return lt__trainer->batch_key(ctx, batch, key); }
 /* Item that is plain bytes, and their number. LT_EINDEX, LT_EDTYPE. */
-LT_INLINE const void *lt_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t index, size_t *size) { return lt__trainer->batch_bytes(ctx, batch, index, size); }
+LT_INLINE const void *lt_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t index, size_t *size) {
+    return lt__trainer->batch_bytes(ctx, batch, index, size);
+}
 /* Samples in the batch: the weight of its metrics. */
 LT_INLINE int64_t lt_batch_size(lt_ctx *ctx, const lt_batch *batch) { return lt__trainer->batch_size(ctx, batch); }
 /* Items in the batch. */
@@ -108,7 +110,9 @@ LT_INLINE int32_t lt_batch_count(lt_ctx *ctx, const lt_batch *batch) { return lt
 /* Reports the loss, one float element with a gradient history (in training); at most once a step. LT_ESHAPE, LT_ESTATE. */
 LT_INLINE lt_status lt_step_loss(lt_ctx *ctx, lt_step_out *out, lt_tensor *loss) { return lt__trainer->step_loss(ctx, out, loss); }
 /* Reports a named output for callbacks and, in predict, for the predictions file. */
-LT_INLINE lt_status lt_step_output(lt_ctx *ctx, lt_step_out *out, const char *name, lt_tensor *value) { return lt__trainer->step_output(ctx, out, name, value); }
+LT_INLINE lt_status lt_step_output(lt_ctx *ctx, lt_step_out *out, const char *name, lt_tensor *value) {
+    return lt__trainer->step_output(ctx, out, name, value);
+}
 /* What the step reported under that name, "loss" for the loss. NULL, no error, if it did not. */
 LT_INLINE lt_tensor *lt_output(lt_ctx *ctx, const lt_step_out *out, const char *name) { return lt__trainer->output(ctx, out, name); }
 
@@ -116,13 +120,17 @@ LT_INLINE lt_tensor *lt_output(lt_ctx *ctx, const lt_step_out *out, const char *
 /* Logs one element, any dtype; it is read at the flush, so the device is not waited for. name: [A-Za-z0-9_./-]+. flags: LT_LOG_*. */
 LT_INLINE void lt_log(lt_ctx *ctx, const char *name, lt_tensor *value, uint32_t flags) { lt__trainer->log(ctx, name, value, flags); }
 /* The same for a number of the plugin's own. */
-LT_INLINE void lt_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) { lt__trainer->log_value(ctx, name, value, flags); }
+LT_INLINE void lt_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) {
+    lt__trainer->log_value(ctx, name, value, flags);
+}
 /* The latest value of a metric as callbacks see it; NAN, no error, if it was not logged yet. May wait for the device. */
 LT_INLINE double lt_metric(lt_ctx *ctx, const char *name) { return lt__trainer->metric(ctx, name); }
 LT_INLINE bool lt_has_metric(lt_ctx *ctx, const char *name) { return lt__trainer->has_metric(ctx, name); }
 /* The metrics of a table (LT_METRICS_*), in the order first logged: number, then name and value of one. LT_EINDEX. Names: the host's. */
 LT_INLINE int32_t lt_metric_count(lt_ctx *ctx, int32_t table) { return lt__trainer->metric_count(ctx, table); }
-LT_INLINE const char *lt_metric_at(lt_ctx *ctx, int32_t table, int32_t index, double *value) { return lt__trainer->metric_at(ctx, table, index, value); }
+LT_INLINE const char *lt_metric_at(lt_ctx *ctx, int32_t table, int32_t index, double *value) {
+    return lt__trainer->metric_at(ctx, table, index, value);
+}
 /* Hands a text to the loggers that take texts. Copied. */
 LT_INLINE void lt_log_text(lt_ctx *ctx, const char *name, const char *text) { lt__trainer->log_text(ctx, name, text); }
 
@@ -139,7 +147,9 @@ static inline LT_PRINTF(2, 3) void lt_request_stop(lt_ctx *ctx, const char *form
  * path: relative to lt_checkpoint_dir, or absolute. Both are done when the hooks of this moment are over, so that every component is
  * saved at the same instant. LT_ESTATE where the stage does not train, LT_EINVAL. */
 /* Saves the run (LT_SAVE_FULL) or the weights; snapshot then, file written behind; a write that fails ends the run. */
-LT_INLINE lt_status lt_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t flags) { return lt__trainer->save_checkpoint(ctx, path, flags); }
+LT_INLINE lt_status lt_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t flags) {
+    return lt__trainer->save_checkpoint(ctx, path, flags);
+}
 /* Removes a checkpoint that this run made, once the saves asked for before are safe. */
 LT_INLINE lt_status lt_remove_checkpoint(lt_ctx *ctx, const char *path) { return lt__trainer->remove_checkpoint(ctx, path); }
 /* Absolute; the host's, for the stage. NULL, no error, where there is none. */
@@ -152,7 +162,9 @@ LT_INLINE const char *lt_optimizer_name(lt_ctx *ctx, int32_t optimizer) { return
 /* Parameter groups of an optimizer. LT_EINDEX. */
 LT_INLINE int32_t lt_group_count(lt_ctx *ctx, int32_t optimizer) { return lt__trainer->group_count(ctx, optimizer); }
 /* "lr", "momentum" or "weight_decay" of a group; NAN, no error, if it has no such value. LT_EINDEX. */
-LT_INLINE double lt_group_value(lt_ctx *ctx, int32_t optimizer, int32_t group, const char *key) { return lt__trainer->group_value(ctx, optimizer, group, key); }
+LT_INLINE double lt_group_value(lt_ctx *ctx, int32_t optimizer, int32_t group, const char *key) {
+    return lt__trainer->group_value(ctx, optimizer, group, key);
+}
 
 /* ---- terminal [trainer] ---- */
 /* Columns; 0: not a terminal. */

@@ -4,14 +4,16 @@
 #include <lt/model.h>
 
 enum mode { MIN, MAX };
-typedef struct { int64_t patience, waited; enum mode mode; const char *monitor; double best; int64_t loads; } watcher;
+typedef struct {
+    int64_t patience, waited;
+    enum mode mode;
+    const char *monitor;
+    double best;
+    int64_t loads;
+} watcher;
 
-LT_PARAMS(watcher,
-    LT_PARAM(patience, "3", "How long.", LT_RANGE("0.."), LT_LIVE),
-    LT_CHOICE(mode, "min|max", "min", "Which way."),
-    LT_PARAM(monitor, LT_REQUIRED, "What to watch."),
-    LT_SAVED(best, "nan"),
-    LT_SAVED(waited, "7"));
+LT_PARAMS(watcher, LT_PARAM(patience, "3", "How long.", LT_RANGE("0.."), LT_LIVE), LT_CHOICE(mode, "min|max", "min", "Which way."),
+          LT_PARAM(monitor, LT_REQUIRED, "What to watch."), LT_SAVED(best, "nan"), LT_SAVED(waited, "7"));
 
 static lt_status save(lt_ctx *ctx, void *self, lt_state_writer *out) {
     watcher *w = self;
@@ -32,8 +34,8 @@ static lt_status idle(lt_ctx *ctx, void *self) {
     (void)self;
     return lt_ctx_status(ctx);
 }
-LT_CALLBACK(Watcher, watcher, "Watches.", .on_fit_end = idle, .save = save, .load = load, .base.flags = LT_CALLBACK_LAST, .base.state_version = 4,
-            .base.get_interface = offers);
+LT_CALLBACK(Watcher, watcher, "Watches.", .on_fit_end = idle, .save = save, .load = load, .base.flags = LT_CALLBACK_LAST,
+            .base.state_version = 4, .base.get_interface = offers);
 LT_CALLBACK(Plain, lt_nothing, "Does nothing.", .on_fit_end = idle);
 LT_MODEL(Net, lt_nothing, "A model.", .configure = idle);
 LT_LOGGER(Lines, lt_nothing, "A logger.", .open = idle);
