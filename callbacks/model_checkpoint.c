@@ -24,7 +24,7 @@ typedef struct {
     kept *items; /* best first is not promised; the worst is searched */
     int64_t count, last_step;
     double best_score, last_time;
-    bool any, warned;
+    bool any, warned, validated;
     char best_path[PATH], last_path[PATH];
 } checkpoint;
 
@@ -296,6 +296,7 @@ static lt_status on_train_batch_end(lt_ctx *ctx, void *self) {
 static lt_status on_validation_end(lt_ctx *ctx, void *self) {
     checkpoint *c = self;
 
+    c->validated |= lt_now(ctx)->phase == LT_PHASE_VALIDATE;
     return lt_now(ctx)->phase == LT_PHASE_VALIDATE && !at_train_epoch_end(ctx, c) && epoch_due(ctx, c) ? save_now(ctx, c) : LT_OK;
 }
 
@@ -303,7 +304,7 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     checkpoint *c = self;
 
     if (at_train_epoch_end(ctx, c) && epoch_due(ctx, c)) {
-        if (*c->monitor && !lt_has_metric(ctx, c->monitor)) {
+        if (*c->monitor && c->validated && !lt_has_metric(ctx, c->monitor)) { /* before the first validation it may still come */
             return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged by the end of epoch %lld; log it from the model, or monitor another metric", c->monitor, (long long)lt_now(ctx)->epoch);
         }
         return save_now(ctx, c);

@@ -88,7 +88,7 @@ static lt_status on_fit_start(lt_ctx *ctx, void *self) {
     if (!text) {
         return lt_ctx_status(ctx);
     }
-    used += (size_t)snprintf(text, TEXT, sizes ? "\n    | %-*s | %-*s | %8s | Mode  | %-*s | %-*s\n" : "\n    | %-*s | %-*s | %8s | Mode\n", NAME, "Name", TYPE, "Type", "Params", SIZE, "In sizes",
+    used += (size_t)snprintf(text, TEXT, sizes ? "    | %-*s | %-*s | %8s | Mode  | %-*s | %-*s\n" : "    | %-*s | %-*s | %8s | Mode\n", NAME, "Name", TYPE, "Type", "Params", SIZE, "In sizes",
                              SIZE, "Out sizes");
     for (int64_t i = 0; i < lt_module_count(ctx) && used + 2 * LINE < TEXT; i++) {
         lt_module_info info = {.struct_size = sizeof info};

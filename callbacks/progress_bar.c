@@ -113,7 +113,7 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     }
     metrics_text(ctx, metrics, sizeof metrics);
     clock_text(passed, sizeof passed, seconds);
-    lt_print(ctx, "epoch %lld: %lld batches in %s, %.4g samples/s%s", (long long)now->epoch, (long long)now->num_batches, passed,
+    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %.4g samples/s%s", (long long)now->epoch, (long long)now->batch_idx, (long long)now->num_batches, passed,
              seconds > 0 ? (double)(now->samples - b->first_sample) / seconds : 0, metrics);
     return LT_OK;
 }

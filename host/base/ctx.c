@@ -124,7 +124,8 @@ static lt_status base_vfail(lt_ctx *ctx, lt_status code, const char *format, va_
 static lt_status base_status(lt_ctx *ctx) { return ctx->error.code; }
 
 static void base_vprint(lt_ctx *ctx, int32_t level, const char *format, va_list args) {
-    lth_vlog(level == LT_PRINT_WARN ? LTH_WARNING : LTH_INFO, ctx->where.component, format, args);
+    bool warning = level == LT_PRINT_WARN; /* a warning must say whose it is; what a component shows a person need not */
+    lth_vlog(warning ? LTH_WARNING : LTH_INFO, warning ? ctx->where.component : NULL, format, args);
 }
 
 static double base_seconds(lt_ctx *ctx) {

@@ -128,14 +128,14 @@ static inline LT_PRINTF(3, 4) lt_status lt_fail(lt_ctx *ctx, lt_status code, con
     va_end(args);
     return code;
 }
-/* Prints a line on the terminal above the progress bar, once, prefixed by the component. [any] */
+/* Prints a line on the terminal above the progress bar, as given. [any] */
 static inline LT_PRINTF(2, 3) void lt_print(lt_ctx *ctx, const char *format, ...) {
     va_list args;
     va_start(args, format);
     lt__base->vprint(ctx, LT_PRINT_INFO, format, args);
     va_end(args);
 }
-/* The same, marked as a warning. [any] */
+/* The same, marked as a warning of this component. [any] */
 static inline LT_PRINTF(2, 3) void lt_warn(lt_ctx *ctx, const char *format, ...) {
     va_list args;
     va_start(args, format);
