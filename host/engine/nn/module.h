@@ -20,7 +20,8 @@ typedef struct lth_param {
 } lth_param;
 /* No gradient arrived since the last lth_modules_zero_grad: PyTorch's `grad is None`. The flag stands on the gradient. */
 static inline bool lth_param_fresh(const lth_param *p) { return p->value->grad->grad_fresh; }
-static inline void lth_param_set_fresh(lth_param *p, bool fresh) { p->value->grad->grad_fresh = fresh; } /* once sealed; false: p->value->grad was filled by hand */
+/* Once sealed; false: p->value->grad was filled by hand. */
+static inline void lth_param_set_fresh(lth_param *p, bool fresh) { p->value->grad->grad_fresh = fresh; }
 typedef struct lth_buffer { const char *name; lt_module *module; lt_tensor *value; } lth_buffer; /* running_mean, num_batches_tracked (i64 scalar) */
 
 typedef struct lth_state_entry { const char *name; lt_tensor *value; bool is_buffer; } lth_state_entry;

@@ -20,7 +20,8 @@ lt_status lth_component_leave(lt_ctx *ctx, lth_where before, lt_status returned)
     return status;
 }
 
-lt_status lth_component_save(const lt_component *base, void *self, lth_save_hook *hook, lt_ctx *ctx, lth_snapshot *out, const char *prefix, lth_error *err) {
+lt_status lth_component_save(const lt_component *base, void *self, lth_save_hook *hook, lt_ctx *ctx, lth_snapshot *out, const char *prefix,
+                             lth_error *err) {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/component", prefix);
     if (base->params && lth_schema_save(base->params(), self, out, path, err) < 0) {
@@ -38,7 +39,8 @@ lt_status lth_component_save(const lt_component *base, void *self, lth_save_hook
     return lth_snapshot_add_i64(out, path, base->state_version, err);
 }
 
-lt_status lth_component_load(const lt_component *base, void *self, lth_load_hook *hook, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err) {
+lt_status lth_component_load(const lt_component *base, void *self, lth_load_hook *hook, lt_ctx *ctx, const lth_snapshot *in, const char *prefix,
+                             lth_error *err) {
     char path[PATH_SIZE], version[PATH_SIZE];
     lth_arena arena = {0}; /* saved fields are numbers; texts among them would have to outlive this */
     snprintf(path, sizeof path, "%s/component", prefix);

@@ -11,6 +11,8 @@ lt_status lth_component_leave(lt_ctx *ctx, lth_where before, lt_status returned)
 typedef lt_status lth_save_hook(lt_ctx *ctx, void *self, lt_state_writer *out);
 typedef lt_status lth_load_hook(lt_ctx *ctx, void *self, const lt_state_reader *in);
 /* Its LT_SAVED fields, then its hook (NULL: none), below prefix/component. */
-lt_status lth_component_save(const lt_component *base, void *self, lth_save_hook *hook, lt_ctx *ctx, lth_snapshot *out, const char *prefix, lth_error *err);
-lt_status lth_component_load(const lt_component *base, void *self, lth_load_hook *hook, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err);
+lt_status lth_component_save(const lt_component *base, void *self, lth_save_hook *hook, lt_ctx *ctx, lth_snapshot *out, const char *prefix,
+                             lth_error *err);
+lt_status lth_component_load(const lt_component *base, void *self, lth_load_hook *hook, lt_ctx *ctx, const lth_snapshot *in, const char *prefix,
+                             lth_error *err);
 #endif
