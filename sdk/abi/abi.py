@@ -21,6 +21,7 @@ HEADERS = ["base", "params", "component", "plugin", "hooks", "tensor", "nn", "au
 HAS_HEAD = """/* lt/has.h - LT_HAS(lt_f): the table and slot behind each function. Made by sdk/abi/abi.py from the wrappers; do not edit. */
 #ifndef LT_HAS_H
 #define LT_HAS_H
+#include <lt/base.h>
 """
 LAYOUT_HEAD = """/* layout.inc - the ABI as assertions: offsets of fields, values of constants (LP64). Made by sdk/abi/abi.py; lines are added, never
  * changed. A build that fails here would break plugins that were built before: append, do not reorder (docs: plugin ABI). */

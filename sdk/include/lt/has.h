@@ -1,6 +1,7 @@
 /* lt/has.h - LT_HAS(lt_f): the table and slot behind each function. Made by sdk/abi/abi.py from the wrappers; do not edit. */
 #ifndef LT_HAS_H
 #define LT_HAS_H
+#include <lt/base.h>
 #define LT__HAS_lt_fail LT__IN(base, vfail)
 #define LT__HAS_lt_print LT__IN(base, vprint)
 #define LT__HAS_lt_warn LT__IN(base, vprint)

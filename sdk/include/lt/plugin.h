@@ -81,15 +81,23 @@ LT_END
 #define LT__PLAIN
 #endif
 
-/* What `kind(Id)` means where it is declared, named in the note, and listed. A misspelt kind shows LT_UNKNOWN_COMPONENT_KIND_<it>. */
-#define LT_UNKNOWN_COMPONENT_KIND_
-#define LT_UNKNOWN_COMPONENT_KIND_model(id) LT__DECLARE(lt_model, id)
-#define LT_UNKNOWN_COMPONENT_KIND_datamodule(id) LT__DECLARE(lt_datamodule, id)
-#define LT_UNKNOWN_COMPONENT_KIND_callback(id) LT__DECLARE(lt_callback, id)
-#define LT_UNKNOWN_COMPONENT_KIND_logger(id) LT__DECLARE(lt_logger, id)
-#define LT_UNKNOWN_COMPONENT_KIND_optimizer(id) LT__DECLARE(lt_optimizer, id)
-#define LT_UNKNOWN_COMPONENT_KIND_lr_scheduler(id) LT__DECLARE(lt_lr_scheduler, id)
-#define LT_UNKNOWN_COMPONENT_KIND_metric(id) LT__DECLARE(lt_metric_component, id)
+/* What `kind(Id)` means where it is counted, declared, named in the note, and listed. A misspelt kind fails in the count, by that name. */
+#define LT_UNKNOWN_COMPONENT_KIND_ 0
+#define LT_UNKNOWN_COMPONENT_KIND_model(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_datamodule(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_callback(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_logger(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_optimizer(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_lr_scheduler(id) 1
+#define LT_UNKNOWN_COMPONENT_KIND_metric(id) 1
+#define LT__DECLARE_
+#define LT__DECLARE_model(id) LT__DECLARE(lt_model, id)
+#define LT__DECLARE_datamodule(id) LT__DECLARE(lt_datamodule, id)
+#define LT__DECLARE_callback(id) LT__DECLARE(lt_callback, id)
+#define LT__DECLARE_logger(id) LT__DECLARE(lt_logger, id)
+#define LT__DECLARE_optimizer(id) LT__DECLARE(lt_optimizer, id)
+#define LT__DECLARE_lr_scheduler(id) LT__DECLARE(lt_lr_scheduler, id)
+#define LT__DECLARE_metric(id) LT__DECLARE(lt_metric_component, id)
 #define LT__DECLARE(type, id) \
     struct type; \
     LT_EXTERN LT_HIDDEN const struct type lt_component_##id;
@@ -109,7 +117,8 @@ LT_END
 #define LT__ADDRESS_optimizer(id) LT__AS_COMPONENT(lt_component_##id),
 #define LT__ADDRESS_lr_scheduler(id) LT__AS_COMPONENT(lt_component_##id),
 #define LT__ADDRESS_metric(id) LT__AS_COMPONENT(lt_component_##id),
-#define LT__ON_DECLARE(component) LT_UNKNOWN_COMPONENT_KIND_##component
+#define LT__ON_COUNT(component) +LT_UNKNOWN_COMPONENT_KIND_##component
+#define LT__ON_DECLARE(component) LT__DECLARE_##component
 #define LT__ON_NOTE(component) LT__NOTE_##component
 #define LT__ON_ADDRESS(component) LT__ADDRESS_##component
 
@@ -131,6 +140,7 @@ LT_END
 #define LT__GET_TABLE(name) lt__##name = LT__CAST(const struct lt_##name##_api *, host->get_table(host, "lt." #name "/1"));
 
 #define LT_PLUGIN(id_, version_, ...) \
+    enum lt__components { lt__component_count = 0 LT__EACH(LT__ON_COUNT, __VA_ARGS__) }; \
     LT__EACH(LT__ON_DECLARE, __VA_ARGS__) \
     LT_BEGIN LT__TABLES(LT__DEFINE_TABLE) LT_END \
     static const struct { \

@@ -1,0 +1,73 @@
+// Every macro and every form with options that the SDK has for C++, once. It is compiled, not run.
+#include <lt/callback.h>
+#include <lt/data.h>
+#include <lt/logger.h>
+#include <lt/metric.h>
+#include <lt/model.h>
+
+struct layer { int64_t kernel; };
+LT_PARAMS(layer, LT_PARAM(kernel, "3", "Side.", LT_RANGE("1..")));
+struct base_net : lt::model {
+    lt_status configure(lt_ctx *ctx) override {
+        lt_nn_sequential(ctx, "net", lt_nn_conv2d(ctx, 1, 6, 5), lt_nn_conv2d(ctx, 6, 6, 5, lt::nn_conv2d().padding(2).no_bias(true)), lt_nn_batch_norm2d(ctx, 6),
+                         lt_nn_batch_norm1d(ctx, 6, lt::nn_batch_norm().eps(1e-3)), lt_nn_max_pool2d(ctx, 2), lt_nn_avg_pool2d(ctx, 2, lt::pool2d().stride(1)),
+                         lt_nn_sequential(ctx, nullptr, lt_nn_linear(ctx, 3, 2)));
+        return lt_ctx_status(ctx);
+    }
+};
+struct net : base_net { // hooks are found through a class between, too
+    enum { state_version = 2 };
+    enum direction { low, high };
+    int64_t n;
+    double x, best;
+    bool flag;
+    const char *text;
+    direction mode;
+    lt_opt_int maybe;
+    lt_texts names;
+    LT_LIST(layer) layers;
+    lt_status configure_optimizers(lt_ctx *ctx, lt_optim_setup *setup) override {
+        return lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 3", lt::lr_scheduler_opts().per_step(true).monitor("val_loss"));
+    }
+    lt_status training_step(lt_ctx *ctx, const lt_batch *batch, lt_step_out *out) override {
+        lt_tensor *y = lt_conv2d(ctx, lt_batch_get(ctx, batch, 0), nullptr, nullptr, lt::conv2d().padding(1, 2));
+        if (LT_HAS(lt_gelu)) { y = lt_max_pool2d(ctx, y, lt::pool2d(2).ceil_mode(true)); }
+        return lt_step_loss(ctx, out, lt_conv2d(ctx, y, y, y));
+    }
+};
+LT_PARAMS(net,
+    LT_PARAM(n, "1", "An integer.", LT_RANGE("0.."), LT_UNIT("batches"), LT_LIVE),
+    LT_PARAM(x, "0.5", "A number.", LT_ALIAS("y")),
+    LT_PARAM(flag, "false", "A truth."),
+    LT_PARAM(text, LT_REQUIRED, "A text.", LT_SECRET, LT_PATH),
+    LT_CHOICE(mode, "low|high", "low", "A word."),
+    LT_PARAM(maybe, "null", "An integer or nothing."),
+    LT_PARAM(names, "[]", "Texts."),
+    LT_RECORD_LIST(layers, layer, "[]", "Records."),
+    LT_SAVED(best, "nan"));
+LT_MODEL(Net, net, "A model.", LT_MODEL_CAPTURABLE);
+
+struct watch : lt::callback {
+    lt_status on_fit_end(lt_ctx *ctx) override { return lt_fail(ctx, LT_EINVAL, "%s", "no"); }
+    const char *state_key(lt_ctx *) override { return "watch"; }
+};
+LT_NO_PARAMS(watch);
+LT_CALLBACK(Watch, watch, "A callback.");
+
+struct data : lt::datamodule {
+    lt_loader *train_dataloader(lt_ctx *ctx) override { return lt_data_loader(ctx, nullptr, lt::loader_opts().batch_size(4).shuffle(true)); }
+    lt_loader *val_dataloader(lt_ctx *ctx) override { return lt_data_loader(ctx, nullptr); }
+    void release(lt_ctx *) override {}
+};
+LT_NO_PARAMS(data);
+LT_DATAMODULE(Data, data, "A datamodule.");
+
+struct lines : lt::logger {
+    lt_status scalars(lt_ctx *ctx, const lt_scalars *const *, uint32_t count) override {
+        lt_file_print(ctx, lt_file_append(ctx, "a.txt"), "%u\n", static_cast<unsigned>(count));
+        return lt_ctx_status(ctx);
+    }
+};
+LT_NO_PARAMS(lines);
+LT_LOGGER(Lines, lines, "A logger.");
+LT_PLUGIN("org.lthost.every-form", "1.0.0", model(Net), callback(Watch), datamodule(Data), logger(Lines));
