@@ -15,6 +15,7 @@ typedef struct {
     char *columns[COLUMNS]; /* after epoch and step, in order of appearance */
     int count;
     int64_t rows, keep;     /* keep: rows to leave of a resumed run's file; -1 all */
+    bool torn;              /* the file's last line was cut off */
 } csv;
 
 LT_PARAMS(csv,
@@ -97,6 +98,7 @@ static void read_header(lt_ctx *ctx, csv *c, const char *text, size_t size) {
         c->rows++;
     }
     c->rows -= end != NULL;
+    c->torn = text[size - 1] != '\n';
 }
 
 /* ---- rewriting: a wider header, or fewer rows ---- */
@@ -249,13 +251,14 @@ static lt_status scalars(lt_ctx *ctx, void *self, const lt_scalars *const *rows,
     if (add_columns(ctx, c, rows, count, &added)) {
         return lt_ctx_status(ctx);
     }
-    if (added || (c->keep >= 0 && c->keep < c->rows)) {
+    if (added || c->torn || (c->keep >= 0 && c->keep < c->rows)) {
         if (rewrite(ctx, c, c->keep)) {
             return lt_ctx_status(ctx);
         }
         c->rows = c->keep >= 0 && c->keep < c->rows ? c->keep : c->rows;
     }
     c->keep = -1;
+    c->torn = false;
     for (uint32_t r = 0; r < count; r++) {
         print_row(ctx, c, rows[r]);
     }

@@ -1,6 +1,7 @@
-/* trainer/log_files.c - see log_files.h. */
+/* trainer/log_files.c - see log_files.h. A file that was rewritten since its length was saved is not cut: its logger must know its rows. */
 #include "trainer/log_files.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER = 64 * 1024 };
+enum { BUFFER = 64 * 1024, BEGINNING = 4096 };
 
 struct lt_file {
     struct lt_file *next;
@@ -97,13 +98,30 @@ lt_status lth_log_files_flush(lth_log_files *files, lth_error *err) {
     return status;
 }
 
+/* What an appended file never changes: its beginning. A logger that has rewritten its file since (a wider CSV header) has changed it. */
+static int64_t beginning(int fd, int64_t length) {
+    char bytes[BEGINNING];
+    ssize_t size = pread(fd, bytes, length < BEGINNING ? (size_t)length : BEGINNING, 0);
+
+    return size < 0 ? 0 : (int64_t)lth_hash(bytes, (size_t)size).low;
+}
+
+/* Of each file: its length, and a hash of its beginning. */
 lt_status lth_log_files_save(lth_log_files *files, lth_snapshot *out, const char *prefix, lth_error *err) {
+    const int64_t two = 2;
     char path[600], name[400];
 
     for (lt_file *file = files->first; file; file = file->next) {
+        int64_t facts[2];
+
+        if (flush(file, err)) {
+            return err->code;
+        }
+        facts[0] = file->length;
+        facts[1] = beginning(file->fd, file->length);
         lth_snapshot_escape(file->name, name, sizeof name);
         snprintf(path, sizeof path, "%s/%s", prefix, name);
-        if (lth_snapshot_add_i64(out, path, file->length + (int64_t)file->buffer.size, err)) {
+        if (lth_snapshot_add(out, path, LT_I64, 1, &two, facts, err)) {
             return err->code;
         }
     }
@@ -113,10 +131,24 @@ lt_status lth_log_files_save(lth_log_files *files, lth_snapshot *out, const char
 /* Only names without a way out of the run folder are cut: a checkpoint is not trusted to name others. */
 static bool safe_name(const char *name) { return name[0] && name[0] != '/' && !strstr(name, ".."); }
 
-static lt_status cut_one(const char *run_dir, const char *escaped, int64_t length, lth_error *err) {
-    char name[400], *to = name, *path;
+static lt_status cut_file(const char *path, const int64_t *saved, lth_error *err) {
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     struct stat facts;
     lt_status status = LT_OK;
+
+    if (fd < 0) {
+        return LT_OK; /* gone: the logger begins a new one */
+    }
+    if (fstat(fd, &facts) == 0 && facts.st_size > saved[0] && beginning(fd, saved[0]) == saved[1] && ftruncate(fd, saved[0])) {
+        status = lth_fail(err, LT_EIO, "cannot cut %s back to %lld bytes for the resumed run: %s", path, (long long)saved[0], strerror(errno));
+    }
+    close(fd);
+    return status;
+}
+
+static lt_status cut_one(const char *run_dir, const char *escaped, const int64_t *saved, lth_error *err) {
+    char name[400], *to = name, *path;
+    lt_status status;
 
     for (const char *from = escaped; *from && to < name + sizeof name - 1; from++) {
         unsigned code;
@@ -136,9 +168,7 @@ static lt_status cut_one(const char *run_dir, const char *escaped, int64_t lengt
     if (!path) {
         return lth_fail(err, LT_ENOMEM, "out of memory");
     }
-    if (stat(path, &facts) == 0 && facts.st_size > length && truncate(path, length)) {
-        status = lth_fail(err, LT_EIO, "cannot cut %s back to %lld bytes for the resumed run: %s", path, (long long)length, strerror(errno));
-    }
+    status = cut_file(path, saved, err);
     lth_free(path);
     return status;
 }
@@ -149,11 +179,11 @@ lt_status lth_log_files_cut(const char *run_dir, const lth_snapshot *in, const c
     for (size_t i = 0; i < lth_snapshot_count(in); i++) {
         const lth_item *item = lth_snapshot_at(in, i);
 
-        if (!strncmp(item->path, prefix, length) && item->path[length] == '/' && item->dtype == LT_I64 && item->size == sizeof(int64_t)) {
-            int64_t saved;
+        if (!strncmp(item->path, prefix, length) && item->path[length] == '/' && item->dtype == LT_I64 && item->size == 2 * sizeof(int64_t)) {
+            int64_t saved[2];
 
-            memcpy(&saved, item->data, sizeof saved);
-            if (saved >= 0 && cut_one(run_dir, item->path + length + 1, saved, err)) {
+            memcpy(saved, item->data, sizeof saved);
+            if (saved[0] >= 0 && cut_one(run_dir, item->path + length + 1, saved, err)) {
                 return err->code;
             }
         }

@@ -33,6 +33,9 @@ def environment(**more):
     return kept
 
 
+DUMP_ENV = {**os.environ, "LTHOST_LIBRARY_PATH": os.path.dirname(os.path.abspath(BINARY))}  # where its HDF5 module lies
+
+
 class Result:
     """Exit status and output of one run; text is both streams together."""
 
@@ -138,14 +141,14 @@ class Test(unittest.TestCase):
 
     def entries(self, checkpoint):
         """{path: (dtype, shape, hash)} of a checkpoint, through lthost's own verified reader."""
-        run = subprocess.run([DUMP, checkpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        run = subprocess.run([DUMP, checkpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=DUMP_ENV)
         self.assertEqual(run.returncode, 0, run.stderr.decode())
         rows = [line.split("\t") for line in run.stdout.decode().splitlines()]
         return {path: (dtype, shape, digest) for path, dtype, shape, digest in rows}
 
     def entry(self, checkpoint, path):
         """The bytes of one entry."""
-        run = subprocess.run([DUMP, checkpoint, path], stdout=subprocess.PIPE, env=environment())
+        run = subprocess.run([DUMP, checkpoint, path], stdout=subprocess.PIPE, env=DUMP_ENV)
         self.assertEqual(run.returncode, 0, f"{checkpoint}: no {path}")
         return run.stdout
 

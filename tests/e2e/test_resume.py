@@ -107,7 +107,7 @@ class Positions(ResumeBase):
         self.assertGreater(len(files), 3)
         for name in files[::4] if harness.LIGHT else files:
             with self.subTest(checkpoint=name):
-                root = self.root("copy")
+                root = self.root(f"from-{name}")
                 shutil.copytree(reference, self.run_dir(root=root))
                 self.lthost(*args, f"--trainer.default_root_dir={root}", "--ckpt_path", os.path.join(self.run_dir(root=root), "checkpoints", name), env=env, says="resuming at")
                 self.same_end(self.run_dir(root=root), reference)

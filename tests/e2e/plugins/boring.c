@@ -57,7 +57,8 @@ static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, l
     if (m->sleep > 0) {
         struct timespec t = {(time_t)m->sleep, (long)((m->sleep - floor(m->sleep)) * 1e9)};
 
-        nanosleep(&t, NULL);
+        while (nanosleep(&t, &t)) { /* a signal does not shorten it */
+        }
     }
     m->steps++;
     lt_log(ctx, "train_loss", loss, LT_LOG_PROG_BAR | LT_LOG_STEP | LT_LOG_EPOCH);
