@@ -267,7 +267,7 @@ static void check(const spec *s, const char *name) {
                 assert_memory_equal(got.out, want.out, (size_t)n_out * 8);
             }
             for (int k = 0; k < s->n_in; k++) {
-                char what[16];
+                char what[32];
                 snprintf(what, sizeof what, "gradient %d", k);
                 if (got.grad[k]) {
                     compare(got.grad[k], want.grad[k], got.n_grad[k], s->tolerance, what);

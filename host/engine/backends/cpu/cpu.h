@@ -18,8 +18,7 @@ struct lth_device {
     lth_cpu_isa isa;
     lth_onednn onednn;
     lth_cpu_block *blocks;      /* large blocks; kept, never given back while open */
-    void *scratch;              /* shared by the chunks of one call */
-    size_t scratch_bytes;
+    struct { void *memory; size_t bytes; } scratch, panel; /* of one call; of one product within it */
     char description[96];
 };
 
@@ -28,6 +27,7 @@ void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body b
 int lth_cpu_team(const lth_device *d, int64_t chunks, double serial_us);
 /* At least this much, not zeroed, valid until the next request; grows in the first steps only. NULL: none left, said in err. */
 void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err);
+void *lth_cpu_panel(lth_device *d, size_t bytes, lth_error *err); /* another such, for products: their callers hold the scratch */
 
 static inline int64_t lth_div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t lth_min64(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -60,7 +60,8 @@ static void cpu_close(lth_device *d) {
     }
     lth_team_free(d->team);
     lth_onednn_close(&d->onednn);
-    lth_cpu_free(d, d->scratch, d->scratch_bytes);
+    lth_cpu_free(d, d->scratch.memory, d->scratch.bytes);
+    lth_cpu_free(d, d->panel.memory, d->panel.bytes);
     lth_cpu_release_blocks(d);
     lth_free(d);
 }
@@ -111,18 +112,20 @@ void lth_cpu_run(lth_device *d, int64_t chunks, double serial_us, lth_cpu_body b
     flush_denormals();
     lth_team_run(d->team, lth_cpu_team(d, chunks, serial_us), chunks, body, arg);
 }
-void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) {
-    if (bytes <= d->scratch_bytes) {
-        return d->scratch;
+static void *grow(lth_device *d, void **memory, size_t *have, size_t bytes, lth_error *err) {
+    if (bytes <= *have) {
+        return *memory;
     }
-    lth_cpu_free(d, d->scratch, d->scratch_bytes);
-    d->scratch = lth_cpu_alloc(d, bytes);
-    d->scratch_bytes = d->scratch ? bytes : 0;
-    if (!d->scratch) {
+    lth_cpu_free(d, *memory, *have);
+    *memory = lth_cpu_alloc(d, bytes);
+    *have = *memory ? bytes : 0;
+    if (!*memory) {
         lth_fail(err, LT_ENOMEM, "no memory for %zu bytes of scratch; a smaller batch needs less", bytes);
     }
-    return d->scratch;
+    return *memory;
 }
+void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) { return grow(d, &d->scratch.memory, &d->scratch.bytes, bytes ? bytes : 64, err); }
+void *lth_cpu_panel(lth_device *d, size_t bytes, lth_error *err) { return grow(d, &d->panel.memory, &d->panel.bytes, bytes, err); }
 
 static lt_status cpu_copy(lth_device *d, void *to, const void *from, size_t bytes, int32_t kind, lth_error *err) {
     (void)d, (void)kind, (void)err;

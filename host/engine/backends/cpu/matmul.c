@@ -7,37 +7,61 @@ typedef struct product {
     const lth_prim *whole, *tail;   /* tail: the last, smaller chunk */
     int64_t step, chunks;
     int along;                      /* 0 batch, 1 rows of c, 2 columns of c */
+    bool gathers, scatters;         /* a's chunk, c's chunk: through a dense panel */
+    bool add;
+    float *panel;                   /* per thread */
+    int64_t panel_floats;
     lth_mat a, b, c;
     const float *bias;
     lt_status status;
     lth_error *err;
 } product;
 
+static void copy_rows(float *to, int64_t to_at, const float *from, int64_t from_at, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(to + r * to_at, from + r * from_at, (size_t)cols * sizeof *to);
+    }
+}
 static void product_chunk(void *arg, int64_t i, int thread) {
     product *p = arg;
-    const int64_t at = i * p->step;
-    float *a = p->a.p, *b = p->b.p, *c = p->c.p;
+    const int64_t at = i * p->step, n = lth_min64(p->step, (p->along == 0 ? p->c.batch : p->along == 1 ? p->c.rows : p->c.cols) - at);
+    float *a = p->a.p, *b = p->b.p, *c = p->c.p, *panel = p->panel + thread * p->panel_floats;
     const float *bias = p->bias;
     switch (p->along) {
     case 0: a += at * p->a.batch_at, b += at * p->b.batch_at, c += at * p->c.batch_at; break;
     case 1: a += at * p->a.row_at, c += at * p->c.row_at; break;
     default: b += at * p->b.col_at, c += at * p->c.col_at, bias = bias ? bias + at : NULL;
     }
-    void *args[4] = {a, b, bias ? (void *)(uintptr_t)bias : c, c};
+    float *to = p->scatters ? panel : c;
+    if (p->gathers) {
+        copy_rows(panel, n, a, p->a.col_at, p->a.cols, n);
+        a = panel;
+    }
+    if (p->scatters && p->add) {
+        copy_rows(panel, n, c, p->c.row_at, p->c.rows, n);
+    }
+    void *args[4] = {a, b, bias ? (void *)(uintptr_t)bias : to, to};
     const lt_status s = lth_onednn_run(&p->d->onednn, i == p->chunks - 1 ? p->tail : p->whole, thread, args, NULL);
     if (s < 0) {
         p->status = s; /* any of them: all say the same */
     }
+    if (p->scatters) {
+        copy_rows(c, p->c.row_at, panel, n, p->c.rows, n);
+    }
 }
-/* How the work is cut: by what it costs, not by who does it. A narrow chunk runs at two thirds of the rate: none below 32 wide, nothing
- * cut below 4 MFLOP (20 us). */
+/* How the work is cut: by what it costs, not by who does it; nothing below 4 MFLOP (20 us) or 32 wide. Every chunk is of dense matrices:
+ * with others oneDNN leaves its brgemm for an older gemm whose first call takes 25 ms. Columns of a transposed b are dense, as are rows
+ * of a; what is not passes through a panel. */
 static void cut(product *p) {
     const double total = 2.0 * (double)p->c.batch * (double)p->c.rows * (double)p->c.cols * (double)p->a.cols;
-    p->along = p->c.batch > 1 ? 0 : p->c.cols >= p->c.rows ? 2 : 1;
+    p->along = p->c.batch > 1 ? 0 : p->b.row_at == 1 && p->b.cols > 1 ? 2 : 1;
     const int64_t size = p->along == 0 ? p->c.batch : p->along == 1 ? p->c.rows : p->c.cols, grain = p->along == 0 ? 1 : 32;
     const int64_t parts = lth_min64(total < 4e6 ? 1 : total < 16e6 ? 2 : total < 64e6 ? 4 : 8, lth_div_up(size, grain));
     p->step = lth_min64(lth_div_up(lth_div_up(size, parts), grain) * grain, size);
     p->chunks = lth_div_up(size, p->step);
+    p->gathers = p->along == 1 && p->chunks > 1 && p->a.col_at != 1;
+    p->scatters = p->along == 2 && p->chunks > 1;
+    p->panel_floats = ((p->gathers ? p->a.cols : p->scatters ? p->c.rows : 0) * p->step + 15) & ~(int64_t)15;
 }
 static const lth_prim *primitive(product *p, int64_t step, int act, bool add) {
     lth_prim_key key;
@@ -53,9 +77,9 @@ static const lth_prim *primitive(product *p, int64_t step, int act, bool add) {
         key.mm.batch = step;
         key.mm.a_batch = p->a.batch_at, key.mm.b_batch = p->b.batch_at, key.mm.c_batch = p->c.batch_at;
     }
-    key.mm.a_m = p->a.row_at, key.mm.a_k = p->a.col_at;
+    key.mm.a_m = p->a.row_at, key.mm.a_k = p->gathers ? step : p->a.col_at;
     key.mm.b_k = p->b.row_at, key.mm.b_n = p->b.col_at;
-    key.mm.c_m = p->c.row_at;
+    key.mm.c_m = p->scatters ? step : p->c.row_at;
     return lth_onednn_get(&p->d->onednn, &key, p->err);
 }
 lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err) {
@@ -63,7 +87,7 @@ lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias
         const lth_mat t = lth_turned(a);
         a = lth_turned(b), b = t, c = lth_turned(c);
     }
-    product p = {.d = d, .a = a, .b = b, .c = c, .bias = bias, .err = err};
+    product p = {.d = d, .a = a, .b = b, .c = c, .bias = bias, .add = add, .err = err};
     cut(&p);
     const int64_t size = p.along == 0 ? c.batch : p.along == 1 ? c.rows : c.cols;
     p.whole = primitive(&p, p.step, act, add);
@@ -72,7 +96,14 @@ lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias
         return lth_fail(err, LT_EUNSUPPORTED, "oneDNN %s has no fast product for (%lld, %lld) x (%lld, %lld)", lth_onednn_version(), (long long)a.rows,
                         (long long)a.cols, (long long)b.rows, (long long)b.cols);
     }
-    lth_cpu_run(d, p.chunks, (double)c.batch * (double)c.rows * (double)c.cols * (double)a.cols * 2e-5, product_chunk, &p);
+    const double cost = (double)c.batch * (double)c.rows * (double)c.cols * (double)a.cols * 2e-5;
+    if (p.panel_floats) {
+        p.panel = lth_cpu_panel(d, (size_t)(lth_cpu_team(d, p.chunks, cost) * p.panel_floats) * sizeof(float), err);
+        if (!p.panel) {
+            return LT_ENOMEM;
+        }
+    }
+    lth_cpu_run(d, p.chunks, cost, product_chunk, &p);
     return p.status < 0 ? lth_fail(err, p.status, "a oneDNN product failed") : LT_OK;
 }
 

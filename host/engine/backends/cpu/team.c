@@ -16,7 +16,7 @@
 enum { SPIN_US = 100, MAX_HELPERS = 255 };
 #define CLOSED UINT32_MAX /* chunk number of a job that is over */
 
-typedef struct helper { struct lth_team *team; pthread_t thread; int number; } helper;
+typedef struct helper { struct lth_team *team; pthread_t thread; } helper;
 struct lth_team {
     _Atomic uint64_t ticket;        /* generation << 32 | next chunk to claim */
     _Atomic int64_t done;           /* chunks finished */
@@ -93,8 +93,9 @@ static void *help(void *arg) {
         }
         generation = atomic_load_explicit(&team->generation, memory_order_acquire);
         seen = generation;
-        if (atomic_fetch_sub(&team->places, 1) > 0) {
-            work(team, generation, self->number);
+        const int place = atomic_fetch_sub(&team->places, 1); /* 1 .. most - 1: the thread number of this job, not of this helper: */
+        if (place > 0) {                                      /* callers have scratch for `most` threads only */
+            work(team, generation, place);
         }
     }
     return NULL;
@@ -121,7 +122,7 @@ static void start_helpers(lth_team *team) {
         helper *h = &team->helpers[team->started];
         lth_error ignored = {0};
 
-        *h = (helper){.team = team, .number = team->started + 1};
+        *h = (helper){.team = team};
         if (lth_thread_start(&h->thread, "lt-compute", help, h, &ignored)) {
             team->wanted = team->started;
             return;
