@@ -381,12 +381,40 @@ static void cxx_components_live_and_die(void **state) {
     lth_registry_close(registry);
 }
 
+/* Every allocation fails once, one after the other: each time there is an error, no leak, and the next try works. */
+static void survives_without_memory(void **state) {
+    int64_t before = lth_alloc_live();
+    bool done = false;
+
+    (void)state;
+    for (int64_t budget = 0; budget < 400 && !done; budget++) {
+        lth_diags diags = {0};
+        lth_registry_opts opts = {.paths = (const char *const[]){PLUGINS}, .n_paths = 1, .env = "", .no_builtin = true, .get_table = get_table};
+        lth_registry *registry = NULL;
+        lth_instance *instance = NULL;
+
+        lth_alloc_budget(budget);
+        lth_registry_open(&opts, &diags, &registry);
+        if (registry) {
+            lth_instance_new(registry, LTH_KIND_model, "Net", NULL, NULL, &diags, &instance);
+        }
+        lth_alloc_budget(-1);
+        done = instance && !diags.count;
+        lth_instance_free(instance);
+        lth_registry_close(registry);
+        lth_diags_release(&diags);
+        assert_int_equal(lth_alloc_live(), before);
+    }
+    assert_true(done);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_plugins), cmocka_unit_test(reports_paths_that_are_none), cmocka_unit_test(environment_needs_absolute_paths),
         cmocka_unit_test(each_rung_has_its_message), cmocka_unit_test(distrusts_what_all_may_write), cmocka_unit_test(lists_damaged_files_of_a_folder),
         cmocka_unit_test(resolves_class_paths), cmocka_unit_test(names_what_there_is_instead), cmocka_unit_test(two_plugins_with_one_id),
         cmocka_unit_test(binds_parameters), cmocka_unit_test(reports_a_missing_component_at_its_place), cmocka_unit_test(state_goes_out_and_comes_back),
-        cmocka_unit_test(info_tells_parameters), cmocka_unit_test(cxx_components_live_and_die)};
+        cmocka_unit_test(info_tells_parameters), cmocka_unit_test(cxx_components_live_and_die),
+        cmocka_unit_test(survives_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

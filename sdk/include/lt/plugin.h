@@ -26,7 +26,7 @@ typedef struct lt_build {
     uint8_t pointer_size, long_size, enum_size, bool_size;
     uint8_t param_align, big_endian, reserved[2];
     uint32_t flags;
-    const char *compiler; /* its __VERSION__ */
+    const char *compiler; /* "gcc 12.2.0" */
 } lt_build;
 
 /* What an entry function returns; static. */
@@ -77,8 +77,10 @@ LT_END
 /* clang's address sanitizer would pad the note, which must lie as written. */
 #ifdef __clang__
 #define LT__PLAIN , no_sanitize("address")
+#define LT__COMPILER __VERSION__ /* "Clang 14.0.6" */
 #else
 #define LT__PLAIN
+#define LT__COMPILER "gcc " __VERSION__
 #endif
 
 /* What `kind(Id)` means where it is counted, declared, named in the note, and listed. A misspelt kind fails in the count, by that name. */
@@ -155,7 +157,7 @@ LT_END
         static const lt_component *const components[] = {LT__EACH(LT__ON_ADDRESS, __VA_ARGS__) NULL}; \
         static const lt_build build = {sizeof(lt_build), sizeof(void *), sizeof(long), sizeof(enum lt__enum), sizeof(bool), \
                                        (uint8_t)offsetof(struct lt__align, param), __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, {0, 0}, \
-                                       LT__BUILD_SANITIZED | LT__BUILD_LANGUAGE, __VERSION__}; \
+                                       LT__BUILD_SANITIZED | LT__BUILD_LANGUAGE, LT__COMPILER}; \
         static const lt_plugin plugin = {sizeof(lt_plugin), LT_ABI_MAJOR, LT_ABI_MINOR, LT_TARGET_MINOR, &lt__note, id_, version_, \
                                          0, 0, components, &build}; \
         if (!host || host->abi_major != LT_ABI_MAJOR) { return NULL; } \
