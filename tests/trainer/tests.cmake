@@ -1,0 +1,17 @@
+# The steady step makes no allocation of ours: the real binary under a counting malloc.
+if(NOT LTHOST_SANITIZE AND NOT LTHOST_TSAN)
+  add_library(steady_counter SHARED trainer/steady_counter.c)
+  target_link_libraries(steady_counter PRIVATE ${CMAKE_DL_LIBS})
+  lt_add_plugin(steady_probe SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/trainer/steady_probe.c)
+  target_link_libraries(steady_probe PRIVATE ${CMAKE_DL_LIBS})
+  foreach(t steady_counter steady_probe)
+    set_target_properties(${t} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/trainer)
+  endforeach()
+  foreach(model LeNet LinearClassifier LitAutoEncoder)
+    foreach(threads 1 2)
+      add_test(NAME trainer.steady_${model}_${threads}
+               COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/trainer/steady.sh $<TARGET_FILE:lthost> ${CMAKE_BINARY_DIR}/tests/trainer ${model} ${threads})
+      set_tests_properties(trainer.steady_${model}_${threads} PROPERTIES LABELS trainer TIMEOUT 120)
+    endforeach()
+  endforeach()
+endif()
