@@ -1,6 +1,6 @@
 /* bench/kernels.c - microseconds and GFLOP/s of the cpu backend's kernels at the shapes of the example models' steps (batch 64), next to
- * the core's FMA peak measured in the same run. The least of 60 windows of 1 ms: what
- * the code can do, whoever else uses the machine. Usage: bench_kernels [threads] [isa]. No test: it prints. */
+ * the core's FMA peak measured in the same run. The least of 60 windows of 1 ms: what the code can do, whoever else uses the machine.
+ * Usage: bench_kernels [threads] [isa]. No test: it prints. */
 #include "base/mem.h"
 #include "engine/backends/backend.h"
 #include <lt/optim.h>
