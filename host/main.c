@@ -56,7 +56,9 @@ static int report(app *a) {
     int status = BAD_CONFIG;
 
     for (size_t i = 0; i < a->diags.count; i++) {
-        if (a->diags.items[i].code == LT_EABI || a->diags.items[i].code == LT_EPLUGIN) {
+        int32_t code = a->diags.items[i].code;
+
+        if (code == LT_EABI || code == LT_EPLUGIN || code == LT_EFORMAT) { /* EFORMAT: a .so that is no plugin, or a damaged one */
             status = BAD_PLUGIN;
         }
     }

@@ -219,6 +219,8 @@ lth_note_result lth_note_read_fd(int fd, lth_arena *arena, lth_note *out, lth_er
         Elf64_Phdr segment;
         if (head.e_phoff > r.file_size || !read_at(&r, head.e_phoff + i * sizeof segment, &segment, sizeof segment)) {
             result = broken(&r, LT_EFORMAT, "the file is cut off within its program headers; copy or build it again");
+        } else if (segment.p_type == PT_LOAD && (segment.p_offset > r.file_size || segment.p_filesz > r.file_size - segment.p_offset)) {
+            result = broken(&r, LT_EFORMAT, "the file is cut off; copy or build it again"); /* mapped, it would end in SIGBUS */
         } else if (segment.p_type == PT_NOTE) {
             result = read_segment(&r, &segment);
         }

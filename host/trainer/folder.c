@@ -57,8 +57,10 @@ static lt_status lock_folder(lth_folder *folder, lth_error *err) {
 
 /* mkdir decides who gets a number: two runs starting together never share one. */
 static lt_status take_number(lth_folder *folder, const char *parent, const char *prefix, lth_error *err) {
-    if (lth_make_dirs(parent, err)) {
-        return err->code;
+    lth_error why = {0};
+
+    if (lth_make_dirs(parent, &why)) {
+        return lth_fail(err, why.code, "%s; choose another place with --trainer.default_root_dir", why.text);
     }
     for (int64_t number = highest(parent, prefix) + 1;; number++) {
         char name[64];

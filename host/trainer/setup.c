@@ -142,6 +142,7 @@ static lt_status check_loaders(lth_session *s) {
     switch (s->job->stage) {
     case LT_STAGE_FIT:
         if (!model->training_step) {
+            lth_session_call(s, s->job->model, "training_step");
             return lth_fail(&s->ctx.error, LT_EABSENT, "model %s has no training_step; add one to its LT_MODEL", s->job->model->where.component);
         }
         if (s->val && !model->validation_step) {

@@ -98,7 +98,13 @@ static void say_changes(lth_session *s, const lth_snapshot *in) {
 static lt_status load(lth_session *s, lth_snapshot **in) {
     lth_ckpt_facts facts;
 
-    if (!s->checkpoint || lth_ckpt_read(s->checkpoint, in, &facts, &s->ctx.error)) {
+    if (!s->checkpoint) {
+        return LT_OK;
+    }
+    if (lth_ckpt_read(s->checkpoint, in, &facts, &s->ctx.error)) {
+        if (s->ctx.error.code == LT_EIO || s->ctx.error.code == LT_EABSENT) {
+            s->ctx.error.code = LT_EFORMAT; /* a checkpoint that cannot be opened is as unusable as a damaged one */
+        }
         return s->ctx.error.code;
     }
     s->resumed = s->job->stage == LT_STAGE_FIT;
