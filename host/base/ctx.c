@@ -63,7 +63,7 @@ lt_status lth_hook_done(lt_ctx *ctx, lt_status returned) {
                     lth_status_name(returned), lth_status_text(returned));
 }
 
-/* "LeNet.training_step (lt.model/1) of plugin org.x.lenet 1.0.0 [lenet.so]" and a newline; nothing for the host itself. */
+/* "Net.training_step (lt.model/1) of plugin org.x.net 1.0.0 [net.so]" and a newline; nothing for the host itself. */
 static void report_where(const lth_where *where, lth_buf *out) {
     if (!where->component && !where->plugin) {
         if (where->hook) {

@@ -34,7 +34,7 @@ static void add(binder *b, lt_status code, const lth_node *at, int line, const c
     b->errors++;
 }
 
-/* "hidden of LeNet must be an integer, not "abc"": always false, so that callers can return it. */
+/* "hidden of Net must be an integer, not "abc"": always false, so that callers can return it. */
 static bool refuse(const target *t, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static bool refuse(const target *t, const char *hint, const char *format, ...) {
     lth_error text = {0};

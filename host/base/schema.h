@@ -8,7 +8,7 @@
 #include <lt/params.h>
 
 /* Binds `map` (NULL: nothing given) into self, zeroed, of schema->self_size bytes: defaults first, then what is given.
- * `what` is for messages ("LeNet", "trainer"). Unknown keys (with the nearest), wrong types, values out of range, missing required
+ * `what` is for messages ("Net", "trainer"). Unknown keys (with the nearest), wrong types, values out of range, missing required
  * ones, all with file:line. LT_PATH fields are made absolute: relative to their file's folder, or to the working directory from the
  * command line; ~ is expanded. Texts and lists live in arena. Returns the number of errors added. */
 size_t lth_schema_bind(const lt_params *schema, const char *what, const lth_node *map, void *self, lth_arena *arena, lth_diags *diags);

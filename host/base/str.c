@@ -172,7 +172,7 @@ static void take_digit(decimal *d, unsigned digit, int64_t *zeros) {
     *zeros = 0;
 }
 
-/* Digits with single '_' between them; returns how many digits, -1 for a misplaced '_'. */
+/* Decimal places with single '_' between them; returns how many digits, -1 for a misplaced '_'. */
 static int take_digits(const char **at, decimal *d, int64_t *zeros) {
     int count = 0;
     for (const char *c = *at;; c++) {

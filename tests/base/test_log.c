@@ -133,7 +133,7 @@ static void lines_of_threads_stay_whole(void **state) {
     (void)state;
     in_pipe(many_threads);
     int count = 0;
-    for (char *line = strtok(output, "\n"); line; line = strtok(NULL, "\n"), count++) {
+    for (char *rest = NULL, *line = strtok_r(output, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), count++) {
         int thread, number;
         char end;
         assert_int_equal(sscanf(line, "thread %d says the same thing over and over, line %d%c", &thread, &number, &end), 3);

@@ -298,13 +298,13 @@ static void paths(void **state) {
     (void)state;
     char here[PATH_MAX], expected[PATH_MAX + 64];
     assert_non_null(getcwd(here, sizeof here));
-    setenv("HOME", "/home/me", 1);
+    setenv("HOME", "/users/me", 1);
     static const struct { const char *text; lth_origin origin; const char *expected; bool below_here; } cases[] = {
         {"mnist", LTH_FROM_FILE, "/conf/mnist", true},
         {"../mnist", LTH_FROM_FILE, "/conf/../mnist", true},
         {"mnist", LTH_FROM_COMMAND_LINE, "/mnist", true},
         {"/abs//mnist/", LTH_FROM_FILE, "/abs/mnist", false},
-        {"~/mnist", LTH_FROM_FILE, "/home/me/mnist", false},
+        {"~/mnist", LTH_FROM_FILE, "/users/me/mnist", false},
         {"https://host/a//b", LTH_FROM_FILE, "https://host/a//b", false},
         {"", LTH_FROM_FILE, "", false},
     };

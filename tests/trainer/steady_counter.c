@@ -21,7 +21,8 @@ static int exempt(void *caller) {
     Dl_info info;
 
     watching = 0; /* dladdr may allocate */
-    int yes = dladdr(caller, &info) && info.dli_fname && (strstr(info.dli_fname, "libdnnl") || strstr(info.dli_fname, "libgomp") || strstr(info.dli_fname, "libstdc++"));
+    int known = dladdr(caller, &info) && info.dli_fname;
+    int yes = known && (strstr(info.dli_fname, "libdnnl") || strstr(info.dli_fname, "libgomp") || strstr(info.dli_fname, "libstdc++"));
     watching = 1;
     return yes;
 }

@@ -33,7 +33,8 @@ static lt_status on_train_batch_start(lt_ctx *ctx, void *self) {
     if (caller) {
         dladdr(caller, &info);
     }
-    lt_print(ctx, "steady allocations: %lld in %lld batches%s%s+0x%llx", (long long)(now - p->begin), (long long)(p->to - p->from), caller ? "; last by " : "; none",
+    lt_print(ctx, "steady allocations: %lld in %lld batches%s%s+0x%llx", (long long)(now - p->begin), (long long)(p->to - p->from),
+             caller ? "; last by " : "; none",
              caller && info.dli_fname ? info.dli_fname : "", (unsigned long long)((char *)caller - (char *)info.dli_fbase));
     return LT_OK;
 }

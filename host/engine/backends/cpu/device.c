@@ -90,7 +90,7 @@ static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_err
 }
 static const char *cpu_describe(lth_device *d) { return d->description; }
 
-/* Denormals to zero, on whatever thread computes: the moments of dead units would double the cost of Adam. */
+/* Denormals to zero, on whatever thread computes: the moments of dead units would double the cost of an optimizer. */
 static inline void flush_denormals(void) {
 #if defined(__SSE2__)
     const unsigned now = _mm_getcsr();
