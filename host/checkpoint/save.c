@@ -113,7 +113,7 @@ static lt_status write_items(saving *s, const lth_hdf5_api *api) {
     }
     if (status != LT_OK) {
         discard(s);
-        return lth_fail(s->err, status, "cannot write %s: %s", s->path, inner.text);
+        return lth_fail(s->err, inner.code ? inner.code : status, "cannot write %s: %s", s->path, inner.text);
     }
     s->file.size = stream.size;
     return LT_OK;

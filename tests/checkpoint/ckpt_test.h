@@ -151,8 +151,9 @@ static UNUSED char *slurp(const char *path, size_t *size) {
     return data;
 }
 
-/* Plain, without fsync: for the loops over thousands of damaged files. */
+/* Plain, without fsync: for the loops over thousands of damaged files. A new file each time: ext4 writes a truncated one out at close. */
 static UNUSED void dump(const char *path, const void *data, size_t size) {
+    unlink(path);
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
     assert_int_equal(fwrite(data, 1, size, out), size);

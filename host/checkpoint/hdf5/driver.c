@@ -19,6 +19,9 @@ static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t
     const access_info *info = H5Pget_driver_info(access);
     file *f = info ? info->call->host->alloc(sizeof *f) : NULL;
     if (!f) {
+        if (info) {
+            lth_h5_fail(info->call, LT_ENOMEM, "out of memory for an HDF5 file");
+        }
         return NULL;
     }
     f->call = info->call;

@@ -238,8 +238,12 @@ static lt_status walk(reader *r, hid_t group) {
     return r->status;
 }
 
-static hid_t open_stream(lth_h5_call *call) {
-    hid_t access = lth_h5_access(call), file = access < 0 ? H5I_INVALID_HID : H5Fopen("lthost", H5F_ACC_RDONLY, access);
+/* Told before anything is closed: every call clears libhdf5's failures. */
+static hid_t open_stream(reader *r) {
+    hid_t access = lth_h5_access(r->call), file = access < 0 ? H5I_INVALID_HID : H5Fopen("lthost", H5F_ACC_RDONLY, access);
+    if (file < 0) {
+        r->status = lth_h5_fail_library(r->call, "open", "the HDF5 part");
+    }
     if (access >= 0) {
         H5Pclose(access);
     }
@@ -263,10 +267,10 @@ lt_status lth_h5_get(lth_h5_call *call, uint64_t user_block, const lth_hdf5_sink
         return lth_h5_fail(call, LT_ENOMEM, "out of memory reading HDF5");
     }
     *r = (reader){.call = call, .sink = sink, .front = user_block};
-    hid_t file = open_stream(call), root = file < 0 ? H5I_INVALID_HID : H5Gopen2(file, "/", H5P_DEFAULT);
-    if (root < 0) {
+    hid_t file = open_stream(r), root = file < 0 ? H5I_INVALID_HID : H5Gopen2(file, "/", H5P_DEFAULT);
+    if (file >= 0 && root < 0) {
         r->status = lth_h5_fail_library(call, "open", "the HDF5 part");
-    } else if (check_front(r, file) == LT_OK) {
+    } else if (file >= 0 && check_front(r, file) == LT_OK) {
         walk(r, root);
     }
     if (root >= 0) {

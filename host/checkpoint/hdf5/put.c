@@ -48,13 +48,16 @@ static lt_status enter_parent(writer *w, const char *path, const char **name) {
         next = part + strcspn(part, "/");
         next += *next ? (*next = 0, 1) : 0;
         hid_t inner = enter(w, w->group, part);
+        if (inner < 0) {
+            return fail_path(w, "make the group of", path);
+        }
         H5Gclose(w->group);
         w->group = inner;
     }
     if (depth > LTH_HDF5_MAX_DEPTH) {
         return lth_h5_fail(w->call, LT_EINVAL, "the snapshot path %s has more than %d parts", path, LTH_HDF5_MAX_DEPTH);
     }
-    return w->group < 0 ? fail_path(w, "make the group of", path) : LT_OK;
+    return w->group < 0 ? fail_path(w, "open the root group for", path) : LT_OK;
 }
 
 static hid_t text_type(size_t size) {

@@ -1,0 +1,26 @@
+# What needs libhdf5 itself (files that lthost would not write), Python readers, and the kill -9 loop's own time.
+pkg_search_module(TEST_HDF5 IMPORTED_TARGET hdf5-serial hdf5)
+if(TEST_HDF5_FOUND)
+  add_executable(checkpoint_foreign ${CMAKE_CURRENT_LIST_DIR}/foreign.c)
+  target_link_libraries(checkpoint_foreign PRIVATE PkgConfig::CMOCKA lth_checkpoint PkgConfig::TEST_HDF5)
+  target_compile_definitions(checkpoint_foreign PRIVATE BUILD_DIR="${CMAKE_BINARY_DIR}")
+  set_target_properties(checkpoint_foreign PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/checkpoint)
+  add_test(NAME checkpoint.foreign COMMAND checkpoint_foreign)
+  set_tests_properties(checkpoint.foreign PROPERTIES LABELS checkpoint TIMEOUT 120)
+
+  # $LTHOST_VENV as scripts/python_env.sh makes it; else whatever python3 there is: 77 without h5py.
+  find_program(H5DUMP h5dump)
+  find_package(Python3 COMPONENTS Interpreter)
+  set(reader ${Python3_EXECUTABLE})
+  foreach(venv "$ENV{LTHOST_VENV}" "$ENV{HOME}/.cache/lthost-venv")
+    if(venv AND EXISTS ${venv}/bin/python)
+      set(reader ${venv}/bin/python)
+      break()
+    endif()
+  endforeach()
+  if(reader)
+    add_test(NAME checkpoint.h5py COMMAND ${reader} ${CMAKE_CURRENT_LIST_DIR}/check_h5py.py $<TARGET_FILE:checkpoint_foreign>
+                                          $<$<BOOL:${H5DUMP}>:${H5DUMP}>)
+    set_tests_properties(checkpoint.h5py PROPERTIES LABELS checkpoint SKIP_RETURN_CODE 77)
+  endif()
+endif()
