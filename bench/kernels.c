@@ -47,8 +47,10 @@ static double least_us(body run, void *arg) {
 __attribute__((target("avx512f"))) static void peak_body(void *arg) {
     (void)arg;
     for (int k = 0; k < 10000; k++) { /* 16 independent chains; the values do not matter, only that none is denormal */
-        __asm__ volatile(FMA(0) FMA(1) FMA(2) FMA(3) FMA(4) FMA(5) FMA(6) FMA(7) FMA(8) FMA(9) FMA(10) FMA(11) FMA(12) FMA(13) FMA(14) FMA(15)::
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        __asm__ volatile(FMA(0) FMA(1) FMA(2) FMA(3) FMA(4) FMA(5) FMA(6) FMA(7) FMA(8) FMA(9) FMA(10) FMA(11) FMA(12) FMA(13) FMA(14)
+                             FMA(15)::
+                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                                   "xmm12", "xmm13", "xmm14", "xmm15");
     }
 }
 __attribute__((target("avx512f"))) static void peak(void) {
@@ -62,7 +64,12 @@ static void peak(void) {}
 #endif
 
 /* ---- one op, forward and backward ---- */
-typedef struct job { const lth_kernel *kernel; lth_call call; lth_array in[3], out, gout, gin[3]; lth_attrs attrs; } job;
+typedef struct job {
+    const lth_kernel *kernel;
+    lth_call call;
+    lth_array in[3], out, gout, gin[3];
+    lth_attrs attrs;
+} job;
 static void *some(size_t bytes) {
     float *p = cpu->alloc(device, bytes);
     for (size_t i = 0; i < bytes / 4; i++) {
@@ -122,23 +129,27 @@ static void measure(job *j, const char *name, lth_op op, int n_in, const char *n
     j->call.grad_out[0] = &j->gout;
     j->call.workspace = some(j->call.workspace_bytes + 64);
     const double p = least_us(plan, j), f = least_us(forward, j), b = passes ? least_us(backward, j) : 0;
-    printf("%-46s plan %5.2f  forward %8.1f us %6.0f GFLOP/s  backward %8.1f us %6.0f GFLOP/s\n", name, p, f, mflop / f * 1e3, b, b > 0 ? mflop * passes / b * 1e3 : 0);
+    printf("%-46s plan %5.2f  forward %8.1f us %6.0f GFLOP/s  backward %8.1f us %6.0f GFLOP/s\n", name, p, f, mflop / f * 1e3, b,
+           b > 0 ? mflop * passes / b * 1e3 : 0);
     total += p + f + b;
 }
 static void linear(int64_t N, int64_t I, int64_t O, int act, const char *need) {
     job j = {.in = {array(2, (int64_t[]){N, I}, LT_F32, 0), array(2, (int64_t[]){O, I}, LT_F32, 0), array(1, (int64_t[]){O}, LT_F32, 0)},
-             .out = array(2, (int64_t[]){N, O}, LT_F32, 0), .attrs = {.i = {act}}};
+             .out = array(2, (int64_t[]){N, O}, LT_F32, 0),
+             .attrs = {.i = {act}}};
     char name[64];
     snprintf(name, sizeof name, "linear %lldx%lld -> %lld%s", (long long)N, (long long)I, (long long)O, act ? " relu" : "");
     measure(&j, name, LTH_OP_LINEAR, 3, need, 2e-6 * (double)(N * I * O));
 }
 static void conv(int64_t N, int64_t C, int64_t H, int64_t O, int64_t K, int64_t pad, int act, int pool, int layout, const char *need) {
     const int64_t OH = H + 2 * pad - K + 1, PH = pool ? OH / pool : OH;
-    job j = {.in = {array(4, (int64_t[]){N, C, H, H}, LT_F32, layout), array(4, (int64_t[]){O, C, K, K}, LT_F32, 0), array(1, (int64_t[]){O}, LT_F32, 0)},
-             .out = array(4, (int64_t[]){N, O, PH, PH}, LT_F32, 0), .attrs = {.i = {1, 1, pad, pad, 1, 1, 1, act, pool, pool, pool, pool}}};
+    job j = {.in = {array(4, (int64_t[]){N, C, H, H}, LT_F32, layout), array(4, (int64_t[]){O, C, K, K}, LT_F32, 0),
+                    array(1, (int64_t[]){O}, LT_F32, 0)},
+             .out = array(4, (int64_t[]){N, O, PH, PH}, LT_F32, 0),
+             .attrs = {.i = {1, 1, pad, pad, 1, 1, 1, act, pool, pool, pool, pool}}};
     char name[64];
-    snprintf(name, sizeof name, "conv %lldx%lldx%lldx%lld -> %lld k%lld%s%s", (long long)N, (long long)C, (long long)H, (long long)H, (long long)O, (long long)K,
-             act ? " relu" : "", pool ? " pool" : "");
+    snprintf(name, sizeof name, "conv %lldx%lldx%lldx%lld -> %lld k%lld%s%s", (long long)N, (long long)C, (long long)H, (long long)H,
+             (long long)O, (long long)K, act ? " relu" : "", pool ? " pool" : "");
     measure(&j, name, LTH_OP_CONV2D, 3, need, 2e-6 * (double)(N * O * OH * OH * C * K * K));
 }
 static void entropy(int64_t N, int64_t C) {
@@ -179,7 +190,7 @@ static void end(void) { printf("%-46s %8.1f us\n", "sum of the kernels", total);
 
 int main(int argc, char **argv) {
     lth_error err = {0};
-    const lth_device_opts opts = {.threads = argc > 1 ? atoi(argv[1]) : 1, .isa = argc > 2 ? argv[2] : NULL};
+    const lth_device_opts opts = {.threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1, .isa = argc > 2 ? argv[2] : NULL};
     if (cpu->open(&device, &opts, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;

@@ -41,7 +41,11 @@ static lt_status judge(lt_ctx *ctx, early_stop *s) {
     double value = lt_metric(ctx, s->monitor), margin = s->mode == MIN ? -s->min_delta : s->min_delta;
 
     if (!lt_has_metric(ctx, s->monitor)) {
-        return s->strict ? lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged; log it from the model, watch another metric, or set strict to false", s->monitor) : LT_OK;
+        if (!s->strict) {
+            return LT_OK;
+        }
+        return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged; log it from the model, watch another metric, or set strict to false",
+                       s->monitor);
     }
     if (s->check_finite && !isfinite(value)) {
         return stop(ctx, s, "is not finite", value);

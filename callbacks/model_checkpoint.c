@@ -78,7 +78,8 @@ static size_t put_key(lt_ctx *ctx, checkpoint *c, const char *from, char *out, s
     memcpy(key, from + 1, length);
     key[length] = 0;
     if (!lookup(ctx, key, &value, &whole)) {
-        lt_fail(ctx, LT_ECONFIG, "filename \"%s\" names {%s}, but no metric of that name has been logged; log it, or take it out of the name", c->filename, key);
+        lt_fail(ctx, LT_ECONFIG, "filename \"%s\" names {%s}, but no metric of that name has been logged; log it, or take it out of the name",
+                c->filename, key);
         return 0;
     }
     if (colon) {
@@ -87,11 +88,11 @@ static size_t put_key(lt_ctx *ctx, checkpoint *c, const char *from, char *out, s
         snprintf(precision, sizeof precision, "%.*s", (int)(n < sizeof precision ? n : sizeof precision - 1), colon + 1);
     }
     if (whole) {
-        int width = colon ? atoi(precision) : 0; /* {epoch:02d} */
+        int width = colon ? (int)strtol(precision, NULL, 10) : 0; /* {epoch:02d} */
 
         snprintf(out, size, c->auto_insert_metric_name ? "%s=%0*lld" : "%.0s%0*lld", key, width, (long long)value);
     } else {
-        int digits = precision[0] == '.' ? atoi(precision + 1) : 2;
+        int digits = precision[0] == '.' ? (int)strtol(precision + 1, NULL, 10) : 2;
 
         snprintf(out, size, c->auto_insert_metric_name ? "%s=%.*f" : "%.0s%.*f", key, digits, value);
     }
@@ -255,7 +256,12 @@ static lt_status save_now(lt_ctx *ctx, checkpoint *c) {
 
 /* ---- when ---- */
 
-static bool by_epoch(const checkpoint *c) { return c->every_n_epochs.given ? c->every_n_epochs.value > 0 : !c->every_n_train_steps.given && !c->train_time_interval.given; }
+static bool by_epoch(const checkpoint *c) {
+    if (c->every_n_epochs.given) {
+        return c->every_n_epochs.value > 0;
+    }
+    return !c->every_n_train_steps.given && !c->train_time_interval.given;
+}
 
 static bool epoch_due(lt_ctx *ctx, const checkpoint *c) {
     int64_t every = c->every_n_epochs.given ? c->every_n_epochs.value : 1;
@@ -305,7 +311,8 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
 
     if (at_train_epoch_end(ctx, c) && epoch_due(ctx, c)) {
         if (*c->monitor && c->validated && !lt_has_metric(ctx, c->monitor)) { /* before the first validation it may still come */
-            return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged by the end of epoch %lld; log it from the model, or monitor another metric", c->monitor, (long long)lt_now(ctx)->epoch);
+            return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged by the end of epoch %lld; log it from the model, or another one",
+                           c->monitor, (long long)lt_now(ctx)->epoch);
         }
         return save_now(ctx, c);
     }

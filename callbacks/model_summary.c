@@ -47,8 +47,10 @@ static size_t row(lt_ctx *ctx, int64_t index, bool sizes, char *out, size_t room
     shape_text(in, sizeof in, info.in_ndim, info.in_shape);
     shape_text(to, sizeof to, info.out_ndim, info.out_shape);
     snprintf(name, sizeof name, "%s", info.name);
-    return (size_t)snprintf(out, room, sizes ? "%3lld | %-*s | %-*s | %8s | %-5s | %-*s | %-*s\n" : "%3lld | %-*s | %-*s | %8s | %-5s\n", (long long)index, NAME, name, TYPE, info.type, params,
-                            info.training ? "train" : "eval", SIZE, in, SIZE, to);
+    const char *format = sizes ? "%3lld | %-*s | %-*s | %8s | %-5s | %-*s | %-*s\n" : "%3lld | %-*s | %-*s | %8s | %-5s\n";
+
+    return (size_t)snprintf(out, room, format, (long long)index, NAME, name, TYPE, info.type, params, info.training ? "train" : "eval", SIZE,
+                            in, SIZE, to);
 }
 
 static bool has_sizes(lt_ctx *ctx) {
@@ -76,7 +78,8 @@ static void totals(lt_ctx *ctx, char *out, size_t room) {
     count_text(texts[0], sizeof texts[0], trainable);
     count_text(texts[1], sizeof texts[1], all - trainable);
     count_text(texts[2], sizeof texts[2], all);
-    snprintf(out, room, "%-9s trainable parameters\n%-9s non-trainable parameters\n%-9s parameters in all\n%-9.3f MB of parameters", texts[0], texts[1], texts[2], (double)all * 4 / 1e6);
+    snprintf(out, room, "%-9s trainable parameters\n%-9s non-trainable parameters\n%-9s parameters in all\n%-9.3f MB of parameters", texts[0],
+             texts[1], texts[2], (double)all * 4 / 1e6);
 }
 
 static lt_status on_fit_start(lt_ctx *ctx, void *self) {
@@ -88,8 +91,8 @@ static lt_status on_fit_start(lt_ctx *ctx, void *self) {
     if (!text) {
         return lt_ctx_status(ctx);
     }
-    used += (size_t)snprintf(text, TEXT, sizes ? "    | %-*s | %-*s | %8s | Mode  | %-*s | %-*s\n" : "    | %-*s | %-*s | %8s | Mode\n", NAME, "Name", TYPE, "Type", "Params", SIZE, "In sizes",
-                             SIZE, "Out sizes");
+    used += (size_t)snprintf(text, TEXT, sizes ? "    | %-*s | %-*s | %8s | Mode  | %-*s | %-*s\n" : "    | %-*s | %-*s | %8s | Mode\n", NAME,
+                             "Name", TYPE, "Type", "Params", SIZE, "In sizes", SIZE, "Out sizes");
     for (int64_t i = 0; i < lt_module_count(ctx) && used + 2 * LINE < TEXT; i++) {
         lt_module_info info = {.struct_size = sizeof info};
 

@@ -46,10 +46,13 @@ static size_t metrics_text(lt_ctx *ctx, char *out, size_t room) {
 
 static void cells(char *out, double share) {
     int full = (int)(share * CELLS);
+    size_t used = 0;
 
-    out[0] = 0;
     for (int i = 0; i < CELLS; i++) {
-        strcat(out, i < full ? "\xe2\x96\x88" : "\xc2\xb7");
+        const char *cell = i < full ? "\xe2\x96\x88" : "\xc2\xb7";
+
+        memcpy(out + used, cell, strlen(cell) + 1);
+        used += strlen(cell);
     }
 }
 
@@ -64,7 +67,8 @@ static void draw(lt_ctx *ctx, bar *b, const char *what, int64_t done, int64_t to
     clock_text(passed, sizeof passed, seconds);
     clock_text(left, sizeof left, rate > 0 ? (double)(total - done) / rate : 0);
     metrics_text(ctx, metrics, sizeof metrics);
-    snprintf(line, sizeof line, "%s %3.0f%% %s %lld/%lld [%s<%s, %.4g it/s%s]", what, 100 * share, blocks, (long long)done, (long long)total, passed, left, rate, metrics);
+    snprintf(line, sizeof line, "%s %3.0f%% %s %lld/%lld [%s<%s, %.4g it/s%s]", what, 100 * share, blocks,
+             (long long)done, (long long)total, passed, left, rate, metrics);
     lt_terminal_status(ctx, line);
 }
 
@@ -113,7 +117,8 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     }
     metrics_text(ctx, metrics, sizeof metrics);
     clock_text(passed, sizeof passed, seconds);
-    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %.4g samples/s%s", (long long)now->epoch, (long long)now->batch_idx, (long long)now->num_batches, passed,
+    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %.4g samples/s%s", (long long)now->epoch,
+             (long long)now->batch_idx, (long long)now->num_batches, passed,
              seconds > 0 ? (double)(now->samples - b->first_sample) / seconds : 0, metrics);
     return LT_OK;
 }

@@ -9,8 +9,8 @@
 #include "engine/metrics/metrics.h"
 #include "engine/optim/optim.h"
 #include "registry/registry.h"
-#include "trainer/log_files.h"
 #include "trainer/hookview.h"
+#include "trainer/log_files.h"
 #include "trainer/trainer.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +23,12 @@ enum { DONE = 0, FAILED = 1, BAD_CONFIG = 2, BAD_PLUGIN = 3, BAD_DATA = 4 };
 
 /* The SDK's tables, each from the part that it opens to plugins. */
 static const void *get_table(const char *id) {
-    static const struct { const char *id; const void *table; } tables[] = {
-        {"lt.base/1", &lth_base_table}, {"lt.tensor/1", &lth_tensor_table}, {"lt.autograd/1", &lth_autograd_table}, {"lt.nn/1", &lth_nn_table}, {"lt.optim/1", &lth_optim_table},
-        {"lt.data/1", &lth_data_table}, {"lt.trainer/1", &lth_trainer_table}, {"lt.metric/1", &lth_metric_table}, {"lt.logger/1", &lth_logger_table}};
+    static const struct {
+        const char *id;
+        const void *table;
+    } tables[] = {{"lt.base/1", &lth_base_table},       {"lt.tensor/1", &lth_tensor_table}, {"lt.autograd/1", &lth_autograd_table},
+                  {"lt.nn/1", &lth_nn_table},           {"lt.optim/1", &lth_optim_table},   {"lt.data/1", &lth_data_table},
+                  {"lt.trainer/1", &lth_trainer_table}, {"lt.metric/1", &lth_metric_table}, {"lt.logger/1", &lth_logger_table}};
 
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (!strcmp(tables[i].id, id)) {
@@ -41,7 +44,7 @@ typedef struct app {
     lth_diags diags;
     lth_config *config;
     lth_registry *registry;
-    lth_snapshot *saved;            /* the checkpoint whose config is used, when no -c was given */
+    lth_snapshot *saved; /* the checkpoint whose config is used, when no -c was given */
     lth_instance *model, *data, *optimizer, *lr_scheduler, **callbacks, **loggers;
     size_t n_callbacks, n_loggers;
 } app;
@@ -86,7 +89,13 @@ static lt_status config_of_checkpoint(app *a, lth_config_source *source, lth_err
 
 static int load_config(app *a, bool need_model) {
     const lth_request *r = &a->request;
-    lth_config_source source = {.files = r->configs, .n_files = r->n_configs, .n_overrides = r->n_overrides, .plugins = r->plugins, .n_plugins = r->n_plugins, .need_model = need_model, .keep_errors = true};
+    lth_config_source source = {.files = r->configs,
+                                .n_files = r->n_configs,
+                                .n_overrides = r->n_overrides,
+                                .plugins = r->plugins,
+                                .n_plugins = r->n_plugins,
+                                .need_model = need_model,
+                                .keep_errors = true};
     lth_config_override *overrides = lth_arena_alloc(&a->request.arena, (r->n_overrides + 1) * sizeof *overrides);
     lth_error err = {0};
 
@@ -109,7 +118,9 @@ static int load_config(app *a, bool need_model) {
 }
 
 static int open_registry(app *a) {
-    lth_registry_opts opts = {.paths = a->config ? a->config->plugins : a->request.plugins, .n_paths = a->config ? a->config->n_plugins : a->request.n_plugins, .get_table = get_table};
+    lth_registry_opts opts = {.paths = a->config ? a->config->plugins : a->request.plugins,
+                              .n_paths = a->config ? a->config->n_plugins : a->request.n_plugins,
+                              .get_table = get_table};
 
     lth_registry_open(&opts, &a->diags, &a->registry);
     return a->registry ? DONE : report(a);
@@ -199,12 +210,16 @@ static void resume_command(const app *a, lth_buf *out) {
         lth_buf_printf(out, " -c %s", a->request.configs[i]);
     }
     for (size_t i = 0; i < a->request.n_overrides; i++) {
-        lth_buf_printf(out, " --%s%s='%s'", a->request.overrides[i].key, a->request.overrides[i].append ? "+" : "", a->request.overrides[i].value);
+        lth_buf_printf(out, " --%s%s='%s'", a->request.overrides[i].key, a->request.overrides[i].append ? "+" : "",
+                       a->request.overrides[i].value);
     }
 }
 
 static lt_stage stage_of(lth_verb verb) {
-    return verb == LTH_VERB_FIT ? LT_STAGE_FIT : verb == LTH_VERB_VALIDATE ? LT_STAGE_VALIDATE : verb == LTH_VERB_TEST ? LT_STAGE_TEST : LT_STAGE_PREDICT;
+    return verb == LTH_VERB_FIT        ? LT_STAGE_FIT
+           : verb == LTH_VERB_VALIDATE ? LT_STAGE_VALIDATE
+           : verb == LTH_VERB_TEST     ? LT_STAGE_TEST
+                                       : LT_STAGE_PREDICT;
 }
 
 static int run(app *a) {
@@ -217,10 +232,22 @@ static int run(app *a) {
         return status;
     }
     resume_command(a, &command);
-    lth_trainer_run(&(lth_job){.stage = stage_of(a->request.verb), .config = a->config, .registry = a->registry, .model = a->model, .data = a->data, .optimizer = a->optimizer,
-                               .lr_scheduler = a->lr_scheduler, .callbacks = a->callbacks, .n_callbacks = a->n_callbacks, .loggers = a->loggers, .n_loggers = a->n_loggers,
-                               .ckpt_path = a->request.ckpt_path ? a->request.ckpt_path : a->config->ckpt_path, .input = a->request.input, .module = a->request.module,
-                               .resume_command = lth_buf_text(&command), .version = LTHOST_VERSION},
+    lth_trainer_run(&(lth_job){.stage = stage_of(a->request.verb),
+                               .config = a->config,
+                               .registry = a->registry,
+                               .model = a->model,
+                               .data = a->data,
+                               .optimizer = a->optimizer,
+                               .lr_scheduler = a->lr_scheduler,
+                               .callbacks = a->callbacks,
+                               .n_callbacks = a->n_callbacks,
+                               .loggers = a->loggers,
+                               .n_loggers = a->n_loggers,
+                               .ckpt_path = a->request.ckpt_path ? a->request.ckpt_path : a->config->ckpt_path,
+                               .input = a->request.input,
+                               .module = a->request.module,
+                               .resume_command = lth_buf_text(&command),
+                               .version = LTHOST_VERSION},
                     &result, &err);
     lth_buf_release(&command);
     if (err.code) {
@@ -303,8 +330,8 @@ static int ckpt_verb(app *a) {
         if (a->request.verb == LTH_VERB_CKPT_VERIFY ? lth_ckpt_read(path, &in, &facts, &err) : lth_ckpt_read(path, &in, &facts, &err)) {
             return fail(&err, BAD_DATA);
         }
-        printf("%s: epoch %lld, step %lld, %lld batches%s%s", path, (long long)facts.epoch, (long long)facts.global_step, (long long)facts.batches, facts.has_score ? ", " : "",
-               facts.has_score ? facts.monitor : "");
+        printf("%s: epoch %lld, step %lld, %lld batches%s%s", path, (long long)facts.epoch, (long long)facts.global_step,
+               (long long)facts.batches, facts.has_score ? ", " : "", facts.has_score ? facts.monitor : "");
         printf(facts.has_score ? " %.6g\n" : "\n", facts.score);
         if (a->request.verb == LTH_VERB_CKPT_VERIFY) {
             printf("%s: complete, checksum and %zu entries are good\n", path, lth_snapshot_count(in));
@@ -345,15 +372,21 @@ static int dispatch(app *a) {
         return help(a) || a->request.help ? DONE : BAD_CONFIG;
     }
     switch (a->request.verb) {
-    case LTH_VERB_VERSION: puts("lthost " LTHOST_VERSION); return DONE;
+    case LTH_VERB_VERSION:
+        puts("lthost " LTHOST_VERSION);
+        return DONE;
     case LTH_VERB_CONFIG_PRINT:
     case LTH_VERB_CONFIG_CHECK:
-    case LTH_VERB_CONFIG_SCHEMA: return config_verb(a);
+    case LTH_VERB_CONFIG_SCHEMA:
+        return config_verb(a);
     case LTH_VERB_PLUGIN_LIST:
-    case LTH_VERB_PLUGIN_INFO: return plugin_verb(a);
+    case LTH_VERB_PLUGIN_INFO:
+        return plugin_verb(a);
     case LTH_VERB_CKPT_INFO:
-    case LTH_VERB_CKPT_VERIFY: return ckpt_verb(a);
-    default: return run(a);
+    case LTH_VERB_CKPT_VERIFY:
+        return ckpt_verb(a);
+    default:
+        return run(a);
     }
 }
 

@@ -11,12 +11,26 @@ typedef struct pass {
     int32_t phase;
     lth_hook_id eval, start, epoch_start, batch_start, batch_end, epoch_end, end, train;
 } pass;
-static const pass validate_pass = {
-    "validation_step", LT_PHASE_VALIDATE, LTH_HOOK_on_validation_model_eval, LTH_HOOK_on_validation_start, LTH_HOOK_on_validation_epoch_start,
-    LTH_HOOK_on_validation_batch_start, LTH_HOOK_on_validation_batch_end, LTH_HOOK_on_validation_epoch_end, LTH_HOOK_on_validation_end, LTH_HOOK_on_validation_model_train};
-static const pass test_pass = {
-    "test_step", LT_PHASE_TEST, LTH_HOOK_on_test_model_eval, LTH_HOOK_on_test_start, LTH_HOOK_on_test_epoch_start,
-    LTH_HOOK_on_test_batch_start, LTH_HOOK_on_test_batch_end, LTH_HOOK_on_test_epoch_end, LTH_HOOK_on_test_end, LTH_HOOK_on_test_model_train};
+static const pass validate_pass = {"validation_step",
+                                   LT_PHASE_VALIDATE,
+                                   LTH_HOOK_on_validation_model_eval,
+                                   LTH_HOOK_on_validation_start,
+                                   LTH_HOOK_on_validation_epoch_start,
+                                   LTH_HOOK_on_validation_batch_start,
+                                   LTH_HOOK_on_validation_batch_end,
+                                   LTH_HOOK_on_validation_epoch_end,
+                                   LTH_HOOK_on_validation_end,
+                                   LTH_HOOK_on_validation_model_train};
+static const pass test_pass = {"test_step",
+                               LT_PHASE_TEST,
+                               LTH_HOOK_on_test_model_eval,
+                               LTH_HOOK_on_test_start,
+                               LTH_HOOK_on_test_epoch_start,
+                               LTH_HOOK_on_test_batch_start,
+                               LTH_HOOK_on_test_batch_end,
+                               LTH_HOOK_on_test_epoch_end,
+                               LTH_HOOK_on_test_end,
+                               LTH_HOOK_on_test_model_train};
 
 static lt_status hook(lth_session *s, lth_hook_id id) { return lth_hooks_call(&s->hooks, &s->ctx, id); }
 
@@ -36,7 +50,8 @@ static lt_status evaluate_batch(lth_session *s, const pass *p, int32_t phase, in
     lth_session_now(s, phase, count, batch, true);
     s->run.moment.batch_idx = index;
     s->run.moment.is_last_batch = index + 1 == count;
-    if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 || hook(s, p->batch_start) < 0 || call_step(s, p, batch) < 0) {
+    if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 || hook(s, p->batch_start) < 0 ||
+        call_step(s, p, batch) < 0) {
         return s->ctx.error.code;
     }
     s->run.moment.out = &s->run.out;
@@ -57,8 +72,8 @@ static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, 
         const lt_batch *batch = lth_loader_next(loader, &s->ctx);
 
         if (!batch) {
-            lth_fail(&s->ctx.error, LT_EFORMAT, "the loader of dataset %s ended after %lld of %lld batches: its length is not honest", lth_loader_dataset_name(loader), (long long)i,
-                     (long long)count);
+            lth_fail(&s->ctx.error, LT_EFORMAT, "the loader of dataset %s ended after %lld of %lld batches: its length is not honest",
+                     lth_loader_dataset_name(loader), (long long)i, (long long)count);
             break;
         }
         evaluate_batch(s, p, phase, i, count, batch);
@@ -80,7 +95,8 @@ static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loade
     if (hook(s, p->epoch_end) < 0) {
         return s->ctx.error.code;
     }
-    if (lth_logged_epoch_end(s->run.logged, phase, phase == LT_PHASE_SANITY ? NULL : s->run.records, step, s->progress.epoch, &s->ctx.error)) {
+    if (lth_logged_epoch_end(s->run.logged, phase, phase == LT_PHASE_SANITY ? NULL : s->run.records, step, s->progress.epoch,
+                             &s->ctx.error)) {
         return s->ctx.error.code;
     }
     return hook(s, p->end);
@@ -92,8 +108,8 @@ static lt_status check_step(lth_session *s, const pass *p) {
     if (p == &test_pass ? model->test_step != NULL : model->validation_step != NULL) {
         return LT_OK;
     }
-    return lth_fail(&s->ctx.error, LT_EABSENT, "model %s has no %s; add one to its LT_MODEL, or set trainer.%s to 0", s->job->model->where.component, p->step_name,
-                    p == &test_pass ? "limit_test_batches" : "limit_val_batches");
+    return lth_fail(&s->ctx.error, LT_EABSENT, "model %s has no %s; add one to its LT_MODEL, or set trainer.%s to 0",
+                    s->job->model->where.component, p->step_name, p == &test_pass ? "limit_test_batches" : "limit_val_batches");
 }
 
 /* Modes and gradients as they must be during a pass, and as they were after it; whatever the pass did. */
@@ -136,9 +152,12 @@ static lt_status sanity(lth_session *s) {
 
 lt_status lth_evaluate(lth_session *s, lth_eval_kind kind) {
     switch (kind) {
-    case LTH_EVAL_SANITY: return sanity(s);
-    case LTH_EVAL_VALIDATE: return guarded_pass(s, &validate_pass, LT_PHASE_VALIDATE, s->val, s->limits.val_batches);
-    case LTH_EVAL_TEST: return guarded_pass(s, &test_pass, LT_PHASE_TEST, s->test, s->limits.test_batches);
+    case LTH_EVAL_SANITY:
+        return sanity(s);
+    case LTH_EVAL_VALIDATE:
+        return guarded_pass(s, &validate_pass, LT_PHASE_VALIDATE, s->val, s->limits.val_batches);
+    case LTH_EVAL_TEST:
+        return guarded_pass(s, &test_pass, LT_PHASE_TEST, s->test, s->limits.test_batches);
     }
     return LT_EINVAL;
 }

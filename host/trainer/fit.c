@@ -19,7 +19,8 @@ static lt_status loss_is_finite(lth_session *s, lt_tensor *loss) {
         return LT_OK;
     }
     return lth_fail(&s->ctx.error, LT_ENONFINITE,
-                    "the loss is %f in epoch %lld at batch %lld (global step %lld); weights before this step are untouched. Lower the learning rate, set "
+                    "the loss is %f in epoch %lld at batch %lld (global step %lld); weights before this step are untouched. Lower the "
+                    "learning rate, set "
                     "trainer.gradient_clip_val, or look at the data of this batch",
                     value, (long long)s->progress.epoch, (long long)s->progress.batch_idx, (long long)s->progress.global_step);
 }
@@ -71,7 +72,8 @@ static lt_status clip(lth_session *s) {
     if (!s->opts->gradient_clip_val.given || limit <= 0) {
         return LT_OK;
     }
-    return s->opts->gradient_clip_algorithm == 1 ? lth_clip_value(s->modules, limit, &s->ctx.error) : lth_clip_norm(s->modules, limit, NULL, &s->ctx.error);
+    return s->opts->gradient_clip_algorithm == 1 ? lth_clip_value(s->modules, limit, &s->ctx.error)
+                                                 : lth_clip_norm(s->modules, limit, NULL, &s->ctx.error);
 }
 
 static lt_status step_scheduler(lth_session *s, bool epoch_over) {
@@ -80,7 +82,8 @@ static lt_status step_scheduler(lth_session *s, bool epoch_over) {
     if (!s->sched || s->schedule.monitor) {
         return LT_OK; /* a scheduler with a monitor waits for the epoch's metrics */
     }
-    due = s->schedule.per_step ? s->progress.global_step % s->schedule.frequency == 0 : epoch_over && (s->progress.epoch + 1) % s->schedule.frequency == 0;
+    due = s->schedule.per_step ? s->progress.global_step % s->schedule.frequency == 0
+                               : epoch_over && (s->progress.epoch + 1) % s->schedule.frequency == 0;
     return due ? lth_sched_step(s->sched, &s->ctx, NAN) : LT_OK;
 }
 
@@ -135,7 +138,8 @@ static lt_status train_batch(lth_session *s, const lt_batch *batch) {
     if (status < 0) {
         return status;
     }
-    return lth_logged_batch_end(s->run.logged, s->run.records, stepping && logs_now(s), s->progress.stepped, s->progress.epoch, &s->ctx.error);
+    return lth_logged_batch_end(s->run.logged, s->run.records, stepping && logs_now(s), s->progress.stepped, s->progress.epoch,
+                                &s->ctx.error);
 }
 
 /* ---- between batches ---- */
@@ -194,7 +198,8 @@ static lt_status obey_signal(lth_session *s) {
     }
     s->stopped_by_signal = true;
     lth_log_status(NULL);
-    lth_log(LTH_WARNING, "stopping: signal %d (%s); a second one ends the program at once", lth_signals_pending(), strsignal(lth_signals_pending()));
+    lth_log(LTH_WARNING, "stopping: signal %d (%s); a second one ends the program at once", lth_signals_pending(),
+            strsignal(lth_signals_pending()));
     return s->limits.fast_dev_run || !s->opts->enable_checkpointing ? LT_OK : lth_session_save(s, "last.h5", LT_SAVE_FULL);
 }
 
@@ -208,7 +213,8 @@ static lt_status train_batches(lth_session *s) {
 
         if (!batch) {
             return s->ctx.error.code ? s->ctx.error.code
-                                     : lth_fail(&s->ctx.error, LT_EFORMAT, "the training loader ended after %lld of %lld batches: its dataset's length is not honest",
+                                     : lth_fail(&s->ctx.error, LT_EFORMAT,
+                                                "the training loader ended after %lld of %lld batches: its dataset's length is not honest",
                                                 (long long)s->progress.batch_idx, (long long)s->limits.train_batches);
         }
         status = train_batch(s, batch);
@@ -232,7 +238,9 @@ static lt_status scheduler_with_monitor(lth_session *s) {
         if (!s->schedule.strict) {
             return LT_OK;
         }
-        return lth_fail(&s->ctx.error, LT_ECONFIG, "the learning-rate scheduler monitors \"%s\", which nothing has logged; log it, or set lr_scheduler.strict to false", monitor);
+        return lth_fail(
+            &s->ctx.error, LT_ECONFIG,
+            "the learning-rate scheduler monitors \"%s\", which nothing has logged; log it, or set lr_scheduler.strict to false", monitor);
     }
     return lth_sched_step(s->sched, &s->ctx, lth_logged_value(s->run.logged, monitor));
 }

@@ -19,7 +19,8 @@ static int64_t numbered(const char *name, const char *prefix) {
     size_t length = strlen(prefix);
     int64_t number;
 
-    return !strncmp(name, prefix, length) && name[length] >= '0' && name[length] <= '9' && lth_parse_i64(name + length, &number) ? number : -1;
+    return !strncmp(name, prefix, length) && name[length] >= '0' && name[length] <= '9' && lth_parse_i64(name + length, &number) ? number
+                                                                                                                                 : -1;
 }
 
 static int64_t highest(const char *dir, const char *prefix) {
@@ -47,9 +48,11 @@ static lt_status lock_folder(lth_folder *folder, lth_error *err) {
     }
     folder->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (folder->lock < 0) {
-        lth_fail(err, LT_EIO, "cannot write in the run folder %s: %s; make it writable, or choose another with --trainer.default_root_dir", folder->dir, strerror(errno));
+        lth_fail(err, LT_EIO, "cannot write in the run folder %s: %s; make it writable, or choose another with --trainer.default_root_dir",
+                 folder->dir, strerror(errno));
     } else if (flock(folder->lock, LOCK_EX | LOCK_NB)) {
-        lth_fail(err, LT_ESTATE, "the run folder %s is in use by another lthost; wait for it, or start a new run without --ckpt_path", folder->dir);
+        lth_fail(err, LT_ESTATE, "the run folder %s is in use by another lthost; wait for it, or start a new run without --ckpt_path",
+                 folder->dir);
     }
     lth_free(path);
     return err->code;
@@ -76,7 +79,8 @@ static lt_status take_number(lth_folder *folder, const char *parent, const char 
             return LT_OK;
         }
         if (errno != EEXIST) {
-            return lth_fail(err, errno == ENOSPC ? LT_ENOSPC : LT_EIO, "cannot make the run folder %s: %s; choose another place with --trainer.default_root_dir", folder->dir,
+            return lth_fail(err, errno == ENOSPC ? LT_ENOSPC : LT_EIO,
+                            "cannot make the run folder %s: %s; choose another place with --trainer.default_root_dir", folder->dir,
                             strerror(errno));
         }
     }
@@ -149,7 +153,10 @@ char *lth_folder_of_checkpoint(const char *path) {
 
 /* ---- best and last ---- */
 
-typedef struct candidate { char *path; lth_ckpt_facts facts; } candidate;
+typedef struct candidate {
+    char *path;
+    lth_ckpt_facts facts;
+} candidate;
 
 /* Positive when a is to be preferred. Progress is stored, never taken from file times. */
 static int compare(const candidate *a, const candidate *b, lth_pick which) {
@@ -193,7 +200,8 @@ static char *pick_in(const char *dir, lth_pick which) {
         lth_error error = {0};
         char *path;
 
-        if (length < 4 || strcmp(entry->d_name + length - 3, ".h5") || entry->d_name[0] == '.' || !(path = lth_path_join(dir, entry->d_name))) {
+        if (length < 4 || strcmp(entry->d_name + length - 3, ".h5") || entry->d_name[0] == '.' ||
+            !(path = lth_path_join(dir, entry->d_name))) {
             continue;
         }
         if (lth_ckpt_verify(path, &facts, &error)) {

@@ -4,7 +4,11 @@
 #include "base/fs.h"
 #include "checkpoint/checkpoint.h"
 
-typedef struct lth_folder { char *root, *name, *dir; int64_t version; int lock; } lth_folder; /* zeroes: none */
+typedef struct lth_folder {
+    char *root, *name, *dir;
+    int64_t version;
+    int lock;
+} lth_folder; /* zeroes: none */
 
 /* version -1: the next free one, taken atomically (mkdir). dir is made and locked; another process holding the lock is an error. */
 lt_status lth_folder_create(lth_folder *folder, const char *root, const char *name, int64_t version, lth_error *err);

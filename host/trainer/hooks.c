@@ -44,7 +44,8 @@ static void add(lth_hook_list *list, const lth_instance *instance, const size_t 
 
 static bool runs_last(const lth_instance *callback) { return (((const lt_component *)callback->iface)->flags & LT_CALLBACK_LAST) != 0; }
 
-lt_status lth_hooks_init(lth_hooks *hooks, const lth_instance *data, lth_instance *const *callbacks, size_t n_callbacks, const lth_instance *model, lth_error *err) {
+lt_status lth_hooks_init(lth_hooks *hooks, const lth_instance *data, lth_instance *const *callbacks, size_t n_callbacks,
+                         const lth_instance *model, lth_error *err) {
     size_t per_hook = n_callbacks + 2;
 
     memset(hooks, 0, sizeof *hooks);

@@ -12,22 +12,26 @@ enum { LTH_MAX_OUTPUTS = 16, LTH_MAX_REQUESTS = 8 };
 struct lt_step_out {
     lt_tensor *loss;
     int32_t count;
-    const char *names[LTH_MAX_OUTPUTS];     /* interned: copied into the run's arena once */
+    const char *names[LTH_MAX_OUTPUTS]; /* interned: copied into the run's arena once */
     lt_tensor *values[LTH_MAX_OUTPUTS];
 };
 
 /* Saves and removals asked for in a hook, done when the hook round is over: then every component is at the same instant. */
-typedef struct lth_save_request { bool remove; uint32_t flags; char path[1024]; } lth_save_request;
+typedef struct lth_save_request {
+    bool remove;
+    uint32_t flags;
+    char path[1024];
+} lth_save_request;
 
 typedef struct lth_hookview {
     lt_moment moment;
     lt_step_out out;
-    lth_arena names;                /* names of outputs, copied once */
+    lth_arena names; /* names of outputs, copied once */
     lth_logged *logged;
     lth_records *records;
     lth_optim *optim;
-    const char *optimizer_id;       /* component id */
-    const char *checkpoint_dir;     /* absolute; NULL: saving is not possible in this stage */
+    const char *optimizer_id;   /* component id */
+    const char *checkpoint_dir; /* absolute; NULL: saving is not possible in this stage */
     bool may_save, stop_requested;
     char stop_reason[256];
     lth_save_request requests[LTH_MAX_REQUESTS];

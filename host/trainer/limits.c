@@ -29,7 +29,8 @@ static lt_status limit(const char *name, const char *text, int64_t length, int64
     }
     *out = (int64_t)(fraction * (double)length);
     if (!*out && fraction > 0 && length > 0) {
-        return lth_fail(err, LT_ECONFIG, "trainer.%s = %s of %lld batches is less than one batch; give at least %g, or a whole number", name, text, (long long)length, 1.0 / (double)length);
+        return lth_fail(err, LT_ECONFIG, "trainer.%s = %s of %lld batches is less than one batch; give at least %g, or a whole number",
+                        name, text, (long long)length, 1.0 / (double)length);
     }
     return LT_OK;
 }
@@ -40,21 +41,27 @@ static lt_status validation(const lth_trainer_opts *opts, lth_limits *out, lth_e
     out->val_every_epochs = opts->check_val_every_n_epoch.given ? opts->check_val_every_n_epoch.value : 0;
     out->val_across_epochs = !opts->check_val_every_n_epoch.given;
     if (!lth_parse_f64(opts->val_check_interval, &out->val_check_interval)) {
-        return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval is \"%s\"; give a number of batches or a fraction of the epoch", opts->val_check_interval);
+        return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval is \"%s\"; give a number of batches or a fraction of the epoch",
+                        opts->val_check_interval);
     }
     if (!out->val_batches || !out->train_batches) {
         return LT_OK;
     }
     if (lth_parse_i64(opts->val_check_interval, &every) && !strpbrk(opts->val_check_interval, ".eE")) {
         if (every < 1 || (every > out->train_batches && !out->val_across_epochs)) {
-            return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval is %lld batches, but an epoch has %lld; lower it, or set trainer.check_val_every_n_epoch to null to count across epochs",
+            return lth_fail(err, LT_ECONFIG,
+                            "trainer.val_check_interval is %lld batches, but an epoch has %lld; lower it, or set "
+                            "trainer.check_val_every_n_epoch to null to count across epochs",
                             (long long)every, (long long)out->train_batches);
         }
         out->val_every = every;
         return LT_OK;
     }
     if (out->val_across_epochs) {
-        return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval = %s is a fraction of an epoch; with trainer.check_val_every_n_epoch null it must be a number of batches", opts->val_check_interval);
+        return lth_fail(err, LT_ECONFIG,
+                        "trainer.val_check_interval = %s is a fraction of an epoch; with trainer.check_val_every_n_epoch null it must be a "
+                        "number of batches",
+                        opts->val_check_interval);
     }
     if (out->val_check_interval <= 0 || out->val_check_interval > 1) {
         return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval = %s must lie above 0.0 and at most at 1.0", opts->val_check_interval);
@@ -104,12 +111,14 @@ lt_status lth_limits_resolve(const lth_trainer_opts *opts, const lth_loader_leng
     if (lth_parse_f64(opts->overfit_batches, &overfit) && overfit > 0) {
         train = val = opts->overfit_batches;
     }
-    if (limit("limit_train_batches", train, lengths->train, &out->train_batches, err) || limit("limit_val_batches", val, lengths->val, &out->val_batches, err) ||
+    if (limit("limit_train_batches", train, lengths->train, &out->train_batches, err) ||
+        limit("limit_val_batches", val, lengths->val, &out->val_batches, err) ||
         limit("limit_test_batches", opts->limit_test_batches, lengths->test, &out->test_batches, err) ||
         limit("limit_predict_batches", opts->limit_predict_batches, lengths->predict, &out->predict_batches, err)) {
         return err->code;
     }
-    out->sanity_batches = opts->num_sanity_val_steps < 0 || opts->num_sanity_val_steps > out->val_batches ? out->val_batches : opts->num_sanity_val_steps;
+    out->sanity_batches =
+        opts->num_sanity_val_steps < 0 || opts->num_sanity_val_steps > out->val_batches ? out->val_batches : opts->num_sanity_val_steps;
     if (out->fast_dev_run) {
         apply_fast_dev_run(out, lengths);
         return LT_OK;

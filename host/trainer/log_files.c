@@ -15,11 +15,11 @@ enum { BUFFER = 64 * 1024, BEGINNING = 4096 };
 
 struct lt_file {
     struct lt_file *next;
-    char *name, *path;      /* relative to the run folder; absolute */
+    char *name, *path; /* relative to the run folder; absolute */
     int fd;
-    int64_t length;         /* on disk */
-    lth_buf buffer;         /* behind it */
-    char *content;          /* what file_content handed out last */
+    int64_t length; /* on disk */
+    lth_buf buffer; /* behind it */
+    char *content;  /* what file_content handed out last */
 };
 struct lth_log_files {
     char *run_dir;
@@ -53,7 +53,8 @@ static lt_status flush(lt_file *file, lth_error *err) {
         if (n <= 0) {
             int reason = n < 0 ? errno : EIO;
 
-            lth_fail(err, reason == ENOSPC || reason == EDQUOT ? LT_ENOSPC : LT_EIO, "cannot write to %s: %s", file->path, strerror(reason));
+            lth_fail(err, reason == ENOSPC || reason == EDQUOT ? LT_ENOSPC : LT_EIO, "cannot write to %s: %s", file->path,
+                     strerror(reason));
             memmove(file->buffer.data, file->buffer.data + done, file->buffer.size - done);
             file->buffer.size -= done;
             return err ? err->code : LT_EIO;
@@ -140,7 +141,8 @@ static lt_status cut_file(const char *path, const int64_t *saved, lth_error *err
         return LT_OK; /* gone: the logger begins a new one */
     }
     if (fstat(fd, &facts) == 0 && facts.st_size > saved[0] && beginning(fd, saved[0]) == saved[1] && ftruncate(fd, saved[0])) {
-        status = lth_fail(err, LT_EIO, "cannot cut %s back to %lld bytes for the resumed run: %s", path, (long long)saved[0], strerror(errno));
+        status =
+            lth_fail(err, LT_EIO, "cannot cut %s back to %lld bytes for the resumed run: %s", path, (long long)saved[0], strerror(errno));
     }
     close(fd);
     return status;
@@ -179,7 +181,8 @@ lt_status lth_log_files_cut(const char *run_dir, const lth_snapshot *in, const c
     for (size_t i = 0; i < lth_snapshot_count(in); i++) {
         const lth_item *item = lth_snapshot_at(in, i);
 
-        if (!strncmp(item->path, prefix, length) && item->path[length] == '/' && item->dtype == LT_I64 && item->size == 2 * sizeof(int64_t)) {
+        if (!strncmp(item->path, prefix, length) && item->path[length] == '/' && item->dtype == LT_I64 &&
+            item->size == 2 * sizeof(int64_t)) {
             int64_t saved[2];
 
             memcpy(saved, item->data, sizeof saved);
@@ -198,7 +201,8 @@ static lt_file *open_file(lth_log_files *files, const char *name, lth_error *err
     struct stat facts;
     char *dir;
 
-    if (!file || !(file->name = lth_strdup(name)) || !(file->path = lth_path_join(files->run_dir, name)) || !(dir = lth_path_dir(file->path))) {
+    if (!file || !(file->name = lth_strdup(name)) || !(file->path = lth_path_join(files->run_dir, name)) ||
+        !(dir = lth_path_dir(file->path))) {
         lth_fail(err, LT_ENOMEM, "out of memory for the file %s", name);
         goto fail;
     }
@@ -228,12 +232,14 @@ fail:
 static lt_file *table_append(lt_ctx *ctx, const char *path) {
     LTH_ENTER(ctx, LTH_LOGGER_THREAD, "lt_file_append", NULL);
     if (!path || !safe_name(path)) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_file_append", LTH_CALLER, "\"%s\" must be a relative path below the run folder", path ? path : "(null)");
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_file_append", LTH_CALLER, "\"%s\" must be a relative path below the run folder",
+                    path ? path : "(null)");
         return NULL;
     }
     for (lt_file *file = ctx->files->first; file; file = file->next) {
         if (!strcmp(file->name, path)) {
-            lth_fail_op(&ctx->error, LT_EINVAL, "lt_file_append", LTH_CALLER, "%s is written by another logger already; give one of them another name", path);
+            lth_fail_op(&ctx->error, LT_EINVAL, "lt_file_append", LTH_CALLER,
+                        "%s is written by another logger already; give one of them another name", path);
             return NULL;
         }
     }

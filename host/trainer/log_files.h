@@ -8,9 +8,9 @@
 
 typedef struct lth_log_files lth_log_files;
 lth_log_files *lth_log_files_new(const char *run_dir, int64_t resume_step);
-void lth_log_files_free(lth_log_files *files);              /* flushes and closes */
+void lth_log_files_free(lth_log_files *files); /* flushes and closes */
 lt_status lth_log_files_flush(lth_log_files *files, lth_error *err);
 lt_status lth_log_files_save(lth_log_files *files, lth_snapshot *out, const char *prefix, lth_error *err);
 lt_status lth_log_files_cut(const char *run_dir, const lth_snapshot *in, const char *prefix, lth_error *err);
-extern const lt_logger_api lth_logger_table;                /* lt.logger/1 */
+extern const lt_logger_api lth_logger_table; /* lt.logger/1 */
 #endif

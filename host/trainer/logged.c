@@ -8,29 +8,36 @@
 
 enum { TABLES = 3, ROW_MAX = 64 };
 
-typedef struct var { const char *name; double value; bool in[TABLES]; } var;
+typedef struct var {
+    const char *name;
+    double value;
+    bool in[TABLES];
+} var;
 
 typedef struct slot {
-    const char *name;           /* with its dataloader suffix; interned */
+    const char *name; /* with its dataloader suffix; interned */
     int32_t phase;
-    uint32_t flags;             /* as given, reduction included */
+    uint32_t flags; /* as given, reduction included */
     bool on_step, on_epoch, prog_bar, to_logger, forked;
     int var, var_step, var_epoch; /* -1: no such name yet */
-    lt_tensor *tensor;          /* pending value, when not NULL ... */
-    double number;              /* ... or this one */
+    lt_tensor *tensor;            /* pending value, when not NULL ... */
+    double number;                /* ... or this one */
     bool pending, stepped, touched;
-    double weight;              /* of the pending value */
+    double weight; /* of the pending value */
     double last;
-    double sum, weights;        /* reduction so far in this epoch */
+    double sum, weights; /* reduction so far in this epoch */
 } slot;
 
 struct lth_logged {
-    lth_arena arena;            /* names */
-    slot *slots; int n_slots, capacity;
-    var *vars; int n_vars, vars_capacity;
-    int *index; int index_size; /* open addressing over (name, phase); a power of two */
+    lth_arena arena; /* names */
+    slot *slots;
+    int n_slots, capacity;
+    var *vars;
+    int n_vars, vars_capacity;
+    int *index;
+    int index_size; /* open addressing over (name, phase); a power of two */
     lth_log_scope scope;
-    bool epoch_level;           /* between batches: values count for the epoch at once */
+    bool epoch_level; /* between batches: values count for the epoch at once */
 };
 
 lth_logged *lth_logged_new(void) { return lth_alloc(sizeof(lth_logged)); }
@@ -130,7 +137,9 @@ static int get_var(lth_logged *l, const char *name) {
     return l->vars[l->n_vars].name ? l->n_vars++ : -1;
 }
 
-static lt_status no_memory(lth_error *err, const char *name) { return lth_fail_op(err, LT_ENOMEM, "lt_log", NULL, "out of memory for the metric %s", name); }
+static lt_status no_memory(lth_error *err, const char *name) {
+    return lth_fail_op(err, LT_ENOMEM, "lt_log", NULL, "out of memory for the metric %s", name);
+}
 
 static bool grow_slots(lth_logged *l) {
     int capacity = l->capacity ? 2 * l->capacity : 16;
@@ -267,7 +276,8 @@ lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, doub
     slot *s;
 
     if (!l->scope.allowed) {
-        return lth_fail_op(err, LT_ESTATE, "lt_log", NULL, "cannot log \"%s\" here: this hook belongs to no step and no epoch; log from a step, batch or epoch hook", name);
+        return lth_fail_op(err, LT_ESTATE, "lt_log", NULL,
+                           "cannot log \"%s\" here: this hook belongs to no step and no epoch; log from a step, batch or epoch hook", name);
     }
     if (value && lth_numel(value) != 1) {
         char shape[128];
@@ -285,10 +295,13 @@ lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, doub
         return no_memory(err, name);
     }
     if (s->flags != flags) {
-        return lth_fail_op(err, LT_EINVAL, "lt_log", NULL, "\"%s\" was logged with flags 0x%x before and now with 0x%x; use the same ones, or another name", name, s->flags, flags);
+        return lth_fail_op(err, LT_EINVAL, "lt_log", NULL,
+                           "\"%s\" was logged with flags 0x%x before and now with 0x%x; use the same ones, or another name", name, s->flags,
+                           flags);
     }
     if ((s->flags & LT_LOG_STEP) && !l->scope.batch_hook) {
-        return lth_fail_op(err, LT_ESTATE, "lt_log", NULL, "\"%s\" is logged per step, but this hook belongs to an epoch; drop LT_LOG_STEP", name);
+        return lth_fail_op(err, LT_ESTATE, "lt_log", NULL, "\"%s\" is logged per step, but this hook belongs to an epoch; drop LT_LOG_STEP",
+                           name);
     }
     if (s->pending && resolve(l, s, err)) {
         return err->code;
@@ -404,7 +417,8 @@ static void resolve_name(lth_logged *l, const char *name) {
     size_t length = strlen(name);
 
     for (int i = 0; i < l->n_slots; i++) {
-        if (l->slots[i].pending && !strncmp(l->slots[i].name, name, length < strlen(l->slots[i].name) ? length : strlen(l->slots[i].name))) {
+        if (l->slots[i].pending &&
+            !strncmp(l->slots[i].name, name, length < strlen(l->slots[i].name) ? length : strlen(l->slots[i].name))) {
             resolve(l, &l->slots[i], &ignored);
         }
     }

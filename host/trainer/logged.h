@@ -15,10 +15,10 @@ void lth_logged_free(lth_logged *l);
 
 /* The scope in which lt_log is called now: decides the default of step and epoch, and the weight of a mean. */
 typedef struct lth_log_scope {
-    int32_t phase;              /* LT_PHASE_* */
-    bool batch_hook;            /* inside a batch (step values exist) */
-    bool allowed;               /* lt_log may be called in this hook */
-    double weight;              /* batch size */
+    int32_t phase;   /* LT_PHASE_* */
+    bool batch_hook; /* inside a batch (step values exist) */
+    bool allowed;    /* lt_log may be called in this hook */
+    double weight;   /* batch size */
     int32_t dataloader_idx, n_dataloaders;
 } lth_log_scope;
 void lth_logged_scope(lth_logged *l, const lth_log_scope *scope);
@@ -33,7 +33,7 @@ lt_status lth_logged_epoch_end(lth_logged *l, int32_t phase, lth_records *record
 void lth_logged_drop(lth_logged *l, int32_t phase);
 
 bool lth_logged_has(const lth_logged *l, const char *name);
-double lth_logged_value(lth_logged *l, const char *name);         /* NAN if absent */
+double lth_logged_value(lth_logged *l, const char *name); /* NAN if absent */
 int32_t lth_logged_count(const lth_logged *l, int32_t table);
 const char *lth_logged_at(lth_logged *l, int32_t table, int32_t index, double *value);
 

@@ -88,12 +88,19 @@ lt_status lth_session_folder(lth_session *s, const lth_snapshot *resume) {
     if (write_config(s)) {
         return s->ctx.error.code;
     }
-    return s->job->n_loggers ? lth_records_open(&s->run.records, s->job->loggers, s->job->n_loggers, s->folder.dir, resume_step, &s->ctx.error) : LT_OK;
+    return s->job->n_loggers
+               ? lth_records_open(&s->run.records, s->job->loggers, s->job->n_loggers, s->folder.dir, resume_step, &s->ctx.error)
+               : LT_OK;
 }
 
 /* ---- hyper-parameters ---- */
 
-typedef struct flat { const char **names, **values; uint32_t count, capacity; lth_arena *arena; bool failed; } flat;
+typedef struct flat {
+    const char **names, **values;
+    uint32_t count, capacity;
+    lth_arena *arena;
+    bool failed;
+} flat;
 
 static void add_pair(flat *f, const char *name, const char *value) {
     if (f->count == f->capacity) {
@@ -137,9 +144,13 @@ static void flatten(flat *f, const char *prefix, const lth_node *node) {
 
 /* Parameters of model and data, of optimizer and scheduler, secrets left out, to every logger. */
 lt_status lth_session_hparams(lth_session *s) {
-    const struct { const char *name; const lth_instance *instance; } groups[] = {
-        {"model", s->job->model}, {"data", s->job->data}, {"optimizer", s->job->optimizer ? s->job->optimizer : s->own_optimizer},
-        {"lr_scheduler", s->job->lr_scheduler ? s->job->lr_scheduler : s->own_scheduler}};
+    const struct {
+        const char *name;
+        const lth_instance *instance;
+    } groups[] = {{"model", s->job->model},
+                  {"data", s->job->data},
+                  {"optimizer", s->job->optimizer ? s->job->optimizer : s->own_optimizer},
+                  {"lr_scheduler", s->job->lr_scheduler ? s->job->lr_scheduler : s->own_scheduler}};
     lth_arena arena = {0};
     flat f = {.arena = &arena};
 
@@ -261,8 +272,11 @@ lt_status lth_session_summary(lth_session *s, const char *status) {
     lth_buf out = {0};
 
     getrusage(RUSAGE_SELF, &usage);
-    lth_buf_printf(&out, "{\n  \"status\": \"%s\",\n  \"verb\": \"%s\",\n  \"epochs\": %lld,\n  \"steps\": %lld,\n  \"batches\": %lld,\n  \"samples\": %lld,\n", status, verb(s),
-                   (long long)s->progress.epoch, (long long)s->progress.global_step, (long long)s->progress.batches, (long long)s->progress.samples);
+    lth_buf_printf(&out,
+                   "{\n  \"status\": \"%s\",\n  \"verb\": \"%s\",\n  \"epochs\": %lld,\n  \"steps\": %lld,\n  \"batches\": %lld,\n  "
+                   "\"samples\": %lld,\n",
+                   status, verb(s), (long long)s->progress.epoch, (long long)s->progress.global_step, (long long)s->progress.batches,
+                   (long long)s->progress.samples);
     lth_buf_printf(&out, "  \"resumed\": %s,\n", s->resumed ? "true" : "false");
     json_metrics(s, &out);
     json_checkpoints(s, &out);

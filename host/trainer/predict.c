@@ -8,8 +8,20 @@
 
 enum { INPUT_BATCH = 64 };
 
-typedef struct column { const char *name; lt_dtype dtype; int32_t ndim; int64_t shape[LT_MAX_DIMS]; int64_t rows; lth_buf data; } column;
-typedef struct columns { column items[LTH_MAX_OUTPUTS]; int count; lth_arena names; lth_buf indices; } columns;
+typedef struct column {
+    const char *name;
+    lt_dtype dtype;
+    int32_t ndim;
+    int64_t shape[LT_MAX_DIMS];
+    int64_t rows;
+    lth_buf data;
+} column;
+typedef struct columns {
+    column items[LTH_MAX_OUTPUTS];
+    int count;
+    lth_arena names;
+    lth_buf indices;
+} columns;
 
 static lt_status hook(lth_session *s, lth_hook_id id) { return lth_hooks_call(&s->hooks, &s->ctx, id); }
 
@@ -42,12 +54,16 @@ static lt_status append(lth_session *s, columns *all, const char *name, lt_tenso
     if (!c) {
         return err->code;
     }
-    if (value->a.ndim < 1 || value->a.ndim != c->ndim || value->a.dtype != c->dtype || memcmp(value->a.shape + 1, c->shape + 1, (size_t)(c->ndim - 1) * sizeof *c->shape)) {
+    if (value->a.ndim < 1 || value->a.ndim != c->ndim || value->a.dtype != c->dtype ||
+        memcmp(value->a.shape + 1, c->shape + 1, (size_t)(c->ndim - 1) * sizeof *c->shape)) {
         char first[128], now[128];
 
         lth_format_shape(first, sizeof first, c->shape, c->ndim);
         lth_format_shape(now, sizeof now, value->a.shape, value->a.ndim);
-        return lth_fail(err, LT_ESHAPE, "predict: output \"%s\" has shape %s after %s; outputs must have the batch as first dimension and agree in the others", name, now, first);
+        return lth_fail(
+            err, LT_ESHAPE,
+            "predict: output \"%s\" has shape %s after %s; outputs must have the batch as first dimension and agree in the others", name,
+            now, first);
     }
     room = lth_buf_extend(&c->data, bytes);
     if (!room) {
@@ -112,7 +128,8 @@ static lt_tensor *forward(lth_session *s, lt_tensor *x) {
     lt_module *module = s->job->module ? lth_modules_find(s->modules, s->job->module) : lth_modules_single_root(s->modules);
 
     if (s->job->module && !module) {
-        lth_fail(&s->ctx.error, LT_ECONFIG, "model %s has no module \"%s\"; `lthost fit` prints the names in its summary", s->job->model->where.component, s->job->module);
+        lth_fail(&s->ctx.error, LT_ECONFIG, "model %s has no module \"%s\"; `lthost fit` prints the names in its summary",
+                 s->job->model->where.component, s->job->module);
         return NULL;
     }
     lth_session_call(s, s->job->model, "forward");
@@ -120,7 +137,10 @@ static lt_tensor *forward(lth_session *s, lt_tensor *x) {
         return model->forward(&s->ctx, s->job->model->self, x);
     }
     if (!module) {
-        lth_fail(&s->ctx.error, LT_EABSENT, "model %s has several root modules and no forward: add .forward (or .predict_step) to its LT_MODEL, or choose one with --module", s->job->model->where.component);
+        lth_fail(&s->ctx.error, LT_EABSENT,
+                 "model %s has several root modules and no forward: add .forward (or .predict_step) to its LT_MODEL, or choose one with "
+                 "--module",
+                 s->job->model->where.component);
         return NULL;
     }
     return lth_module_forward(&s->ctx, module, x, NULL);
@@ -145,7 +165,8 @@ static lt_status predict_batch(lth_session *s, const lt_batch *batch) {
     s->run.out.count = 0;
     if (!model->predict_step || s->job->module) {
         if (batch->count < 1 || !batch->items[0].tensor) {
-            return lth_fail(&s->ctx.error, LT_EFORMAT, "predict: the first item of a batch must be a tensor; give the model a predict_step for other batches");
+            return lth_fail(&s->ctx.error, LT_EFORMAT,
+                            "predict: the first item of a batch must be a tensor; give the model a predict_step for other batches");
         }
         return predict_tensor(s, batch->items[0].tensor);
     }
@@ -158,8 +179,8 @@ static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t 
     lth_session_now(s, LT_PHASE_PREDICT, count, batch, true);
     s->run.moment.batch_idx = index;
     s->run.moment.is_last_batch = index + 1 == count;
-    if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 || hook(s, LTH_HOOK_on_predict_batch_start) < 0 || predict_batch(s, batch) < 0 ||
-        collect(s, all, batch) < 0) {
+    if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 ||
+        hook(s, LTH_HOOK_on_predict_batch_start) < 0 || predict_batch(s, batch) < 0 || collect(s, all, batch) < 0) {
         return s->ctx.error.code;
     }
     s->run.moment.out = &s->run.out;
@@ -199,7 +220,8 @@ static lt_status from_file(lth_session *s, columns *all) {
     }
     x = lth_snapshot_get(in, "data");
     if (!x || x->ndim < 1) {
-        lth_fail(&s->ctx.error, LT_EFORMAT, "%s holds a single number; an array with samples along its first dimension is needed", s->job->input);
+        lth_fail(&s->ctx.error, LT_EFORMAT, "%s holds a single number; an array with samples along its first dimension is needed",
+                 s->job->input);
     }
     for (int64_t row = 0; x && row < x->shape[0] && !s->ctx.error.code; row += INPUT_BATCH) {
         int64_t shape[LT_MAX_DIMS], count = x->shape[0] - row < INPUT_BATCH ? x->shape[0] - row : INPUT_BATCH;
@@ -209,7 +231,8 @@ static lt_status from_file(lth_session *s, columns *all) {
         memcpy(shape, x->shape, sizeof shape);
         shape[0] = count;
         batch.items[0].tensor = lth_tensor_new(s->engine, x->dtype, x->ndim, shape, &s->ctx.error);
-        if (batch.items[0].tensor && !lth_tensor_from_host(batch.items[0].tensor, (const char *)x->data + (size_t)row * row_bytes, (size_t)count * row_bytes, &s->ctx.error)) {
+        if (batch.items[0].tensor && !lth_tensor_from_host(batch.items[0].tensor, (const char *)x->data + (size_t)row * row_bytes,
+                                                           (size_t)count * row_bytes, &s->ctx.error)) {
             s->run.out.count = 0;
             lth_session_now(s, LT_PHASE_PREDICT, -1, &batch, true);
             if (!predict_tensor(s, batch.items[0].tensor)) {
@@ -237,7 +260,8 @@ lt_status lth_predict(lth_session *s) {
         (s->job->input ? from_file : from_loader)(s, all);
     }
     s->engine->grad_enabled = grad;
-    if (!s->ctx.error.code && hook(s, LTH_HOOK_on_predict_epoch_end) >= 0 && hook(s, LTH_HOOK_on_predict_end) >= 0 && hook(s, LTH_HOOK_on_predict_model_train) >= 0 && s->folder.dir) {
+    if (!s->ctx.error.code && hook(s, LTH_HOOK_on_predict_epoch_end) >= 0 && hook(s, LTH_HOOK_on_predict_end) >= 0 &&
+        hook(s, LTH_HOOK_on_predict_model_train) >= 0 && s->folder.dir) {
         write_columns(s, all);
     }
     release_columns(all);

@@ -18,13 +18,13 @@ typedef struct record {
     lt_scalars row;
     const char *names[VALUES];
     double values[VALUES];
-    char *name, *text;              /* TEXT; owned */
-    char **pairs;                   /* HPARAMS: count names, then count values; owned */
+    char *name, *text; /* TEXT; owned */
+    char **pairs;      /* HPARAMS: count names, then count values; owned */
 } record;
 
 struct lth_records {
     record *ring;
-    _Atomic uint64_t head, tail;    /* written by the trainer; read by the logger thread */
+    _Atomic uint64_t head, tail; /* written by the trainer; read by the logger thread */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
@@ -35,9 +35,9 @@ struct lth_records {
     lth_instance *const *loggers;
     bool *failed;
     size_t count;
-    lt_ctx ctx;                     /* of the logger thread */
+    lt_ctx ctx; /* of the logger thread */
     lth_log_files *files;
-    lth_error error;                /* of opening */
+    lth_error error; /* of opening */
 };
 
 static double wall_time(void) {
@@ -72,7 +72,13 @@ void lth_records_scalars(lth_records *r, int64_t step, int64_t epoch, uint32_t c
     to->kind = SCALARS;
     memcpy(to->names, names, count * sizeof *names);
     memcpy(to->values, values, count * sizeof *values);
-    to->row = (lt_scalars){.struct_size = sizeof(lt_scalars), .count = count, .step = step, .epoch = epoch, .wall_time = wall_time(), .names = to->names, .values = to->values};
+    to->row = (lt_scalars){.struct_size = sizeof(lt_scalars),
+                           .count = count,
+                           .step = step,
+                           .epoch = epoch,
+                           .wall_time = wall_time(),
+                           .names = to->names,
+                           .values = to->values};
     publish(r);
 }
 
@@ -171,7 +177,8 @@ static void send_text(lth_records *r, record *from) {
 }
 
 static void send_hparams(lth_records *r, record *from) {
-    lt_hparams hparams = {sizeof hparams, from->row.count, (const char *const *)from->pairs, (const char *const *)from->pairs + from->row.count};
+    lt_hparams hparams = {sizeof hparams, from->row.count, (const char *const *)from->pairs,
+                          (const char *const *)from->pairs + from->row.count};
 
     for (size_t i = 0; i < r->count; i++) {
         if (!r->failed[i] && iface(r, i)->hparams) {
@@ -188,7 +195,8 @@ static void send_hparams(lth_records *r, record *from) {
 
 /* Everything sent so far, neighbouring rows of scalars together. Returns how many records there were. */
 static uint64_t empty_ring(lth_records *r) {
-    uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire), tail = atomic_load_explicit(&r->tail, memory_order_relaxed), begin = tail;
+    uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire), tail = atomic_load_explicit(&r->tail, memory_order_relaxed),
+             begin = tail;
     const lt_scalars *rows[ROWS];
 
     while (tail < head) {
@@ -317,7 +325,8 @@ static void free_records(lth_records *r) {
     lth_free(r);
 }
 
-lt_status lth_records_open(lth_records **out, lth_instance *const *loggers, size_t count, const char *run_dir, int64_t resume_step, lth_error *err) {
+lt_status lth_records_open(lth_records **out, lth_instance *const *loggers, size_t count, const char *run_dir, int64_t resume_step,
+                           lth_error *err) {
     lth_records *r = lth_alloc(sizeof *r);
 
     if (!r) {

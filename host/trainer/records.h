@@ -11,7 +11,8 @@
 typedef struct lth_records lth_records;
 
 /* Opens the loggers on the logger thread; run_dir must exist. resume_step -1: a new run. A logger that cannot open is an error. */
-lt_status lth_records_open(lth_records **out, lth_instance *const *loggers, size_t count, const char *run_dir, int64_t resume_step, lth_error *err);
+lt_status lth_records_open(lth_records **out, lth_instance *const *loggers, size_t count, const char *run_dir, int64_t resume_step,
+                           lth_error *err);
 /* names: interned by the caller, valid until close. */
 void lth_records_scalars(lth_records *r, int64_t step, int64_t epoch, uint32_t count, const char *const *names, const double *values);
 void lth_records_text(lth_records *r, int64_t step, const char *name, const char *text);

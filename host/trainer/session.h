@@ -5,29 +5,33 @@
 #include "checkpoint/checkpoint.h"
 #include "trainer/folder.h"
 #include "trainer/hooks.h"
-#include "trainer/limits.h"
 #include "trainer/hookview.h"
+#include "trainer/limits.h"
 #include "trainer/trainer.h"
 
 /* What has happened in the epoch's loop at the instant of a save; resume goes on from there. */
 typedef enum {
-    LTH_AT_BATCH = 0,       /* before batch `batch_idx` */
-    LTH_AT_BATCH_END = 1,   /* on_train_batch_end is over, validation (if due) is not */
-    LTH_AT_VALIDATED = 2,   /* the validation after that batch is over */
-    LTH_AT_EPOCH_END = 3,   /* on_train_epoch_end is over; epoch counts it already */
+    LTH_AT_BATCH = 0,     /* before batch `batch_idx` */
+    LTH_AT_BATCH_END = 1, /* on_train_batch_end is over, validation (if due) is not */
+    LTH_AT_VALIDATED = 2, /* the validation after that batch is over */
+    LTH_AT_EPOCH_END = 3, /* on_train_epoch_end is over; epoch counts it already */
 } lth_position;
 
-typedef struct lth_progress {   /* the only source of step numbers */
-    int64_t epoch;              /* completed */
-    int64_t batch_idx;          /* batches of this epoch that are done */
-    int64_t global_step;        /* optimizer steps */
-    int64_t stepped;            /* batches that stepped: the loggers' axis */
-    int64_t batches, samples;   /* trained since the first start */
-    int64_t window;             /* batches in the open accumulation window */
+typedef struct lth_progress { /* the only source of step numbers */
+    int64_t epoch;            /* completed */
+    int64_t batch_idx;        /* batches of this epoch that are done */
+    int64_t global_step;      /* optimizer steps */
+    int64_t stepped;          /* batches that stepped: the loggers' axis */
+    int64_t batches, samples; /* trained since the first start */
+    int64_t window;           /* batches in the open accumulation window */
     lth_position position;
 } lth_progress;
 
-typedef struct lth_schedule { bool per_step, strict; int64_t frequency; const char *monitor, *name; } lth_schedule;
+typedef struct lth_schedule {
+    bool per_step, strict;
+    int64_t frequency;
+    const char *monitor, *name;
+} lth_schedule;
 
 typedef struct lth_session {
     const lth_job *job;
@@ -52,24 +56,26 @@ typedef struct lth_session {
     bool resumed, sanity_done, stopped_by_signal, interrupted;
     double began, train_seconds;
     int64_t began_batches, began_samples;
-    char *checkpoint;               /* the file that weights came from; NULL: none */
-    uint8_t *modes; int64_t n_modes; /* room to keep train/eval modes during evaluation */
+    char *checkpoint; /* the file that weights came from; NULL: none */
+    uint8_t *modes;
+    int64_t n_modes; /* room to keep train/eval modes during evaluation */
 } lth_session;
 
 /* setup.c: in this order; each reports into s->ctx.error. */
-lt_status lth_session_open(lth_session *s, const lth_job *job);         /* engine, modules, initial weights, hook table */
-lt_status lth_session_setup(lth_session *s);                            /* prepare_data, setup, loaders, limits */
-lt_status lth_session_optimizers(lth_session *s);                       /* configure_optimizers or the config's */
+lt_status lth_session_open(lth_session *s, const lth_job *job); /* engine, modules, initial weights, hook table */
+lt_status lth_session_setup(lth_session *s);                    /* prepare_data, setup, loaders, limits */
+lt_status lth_session_optimizers(lth_session *s);               /* configure_optimizers or the config's */
 void lth_session_close(lth_session *s);
 lt_status lth_session_call(lth_session *s, const lth_instance *instance, const char *hook); /* names who is called next */
-void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch, bool in_batch); /* refreshes lt_now and lt_log's scope */
+void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch,
+                     bool in_batch); /* refreshes lt_now and lt_log's scope */
 
 /* output.c: run folder, loggers, checkpoints */
 lt_status lth_session_folder(lth_session *s, const lth_snapshot *resume);
-lt_status lth_session_saves(lth_session *s);                            /* does the saves and removals asked for in the last hook round */
+lt_status lth_session_saves(lth_session *s); /* does the saves and removals asked for in the last hook round */
 lt_status lth_session_save(lth_session *s, const char *path, uint32_t flags);
 lt_status lth_session_hparams(lth_session *s);
-lt_status lth_session_summary(lth_session *s, const char *status);     /* summary.json */
+lt_status lth_session_summary(lth_session *s, const char *status); /* summary.json */
 
 /* state.c */
 lth_snapshot *lth_state_collect(lth_session *s, uint32_t flags);        /* NULL: failure in s->ctx.error */
@@ -87,5 +93,5 @@ lt_status lth_predict(lth_session *s);
 /* signals.c: handlers only set a flag; it is read at step boundaries */
 void lth_signals_install(void);
 void lth_signals_restore(void);
-int lth_signals_pending(void);  /* 0, or the signal that asks for a stop; plain load, no system call */
+int lth_signals_pending(void); /* 0, or the signal that asks for a stop; plain load, no system call */
 #endif

@@ -16,7 +16,10 @@ lt_status lth_session_call(lth_session *s, const lth_instance *instance, const c
 
 void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch, bool in_batch) {
     lt_moment *m = &s->run.moment;
-    lth_log_scope scope = {.phase = phase, .batch_hook = in_batch, .allowed = phase == LT_PHASE_SANITY || (phase >= LT_PHASE_TRAIN && phase <= LT_PHASE_TEST), .weight = batch ? (double)batch->size : 1};
+    lth_log_scope scope = {.phase = phase,
+                           .batch_hook = in_batch,
+                           .allowed = phase == LT_PHASE_SANITY || (phase >= LT_PHASE_TRAIN && phase <= LT_PHASE_TEST),
+                           .weight = batch ? (double)batch->size : 1};
 
     if (phase != m->phase) {
         m->samples = phase == LT_PHASE_TRAIN ? s->progress.samples : 0;
@@ -37,8 +40,12 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
 /* ---- engine and model ---- */
 
 static lt_status new_engine(lth_session *s) {
-    lth_engine_opts opts = {.accelerator = s->opts->accelerator, .threads = (int32_t)s->opts->num_threads, .isa = getenv("LTHOST_ISA"), .deterministic = s->opts->deterministic,
-                            .benchmark = s->opts->benchmark, .seed = (uint64_t)s->job->config->seed};
+    lth_engine_opts opts = {.accelerator = s->opts->accelerator,
+                            .threads = (int32_t)s->opts->num_threads,
+                            .isa = getenv("LTHOST_ISA"),
+                            .deterministic = s->opts->deterministic,
+                            .benchmark = s->opts->benchmark,
+                            .seed = (uint64_t)s->job->config->seed};
     const char *omp = getenv("OMP_NUM_THREADS");
 
     if (opts.threads <= 0) {
@@ -78,7 +85,8 @@ lt_status lth_session_open(lth_session *s, const lth_job *job) {
     s->folder.lock = -1;
     lth_ctx_init(&s->ctx, LTH_TRAINER_THREAD);
     lth_flush_denormals();
-    s->run.moment = (lt_moment){.struct_size = sizeof(lt_moment), .stage = job->stage, .num_batches = -1, .num_training_batches = -1, .num_val_batches = -1};
+    s->run.moment = (lt_moment){
+        .struct_size = sizeof(lt_moment), .stage = job->stage, .num_batches = -1, .num_training_batches = -1, .num_val_batches = -1};
     s->began = lth_base_table.seconds(&s->ctx);
     s->run.logged = lth_logged_new();
     if (!s->run.logged) {
@@ -133,7 +141,8 @@ static lt_status need_loader(lth_session *s, const lt_loader *loader, const char
     if (loader || (s->job->stage == LT_STAGE_PREDICT && s->job->input)) {
         return LT_OK;
     }
-    return lth_fail(&s->ctx.error, LT_EABSENT, "datamodule %s makes no loader for this stage: it has no %s, or that returned NULL", s->job->data ? s->job->data->where.component : "(none)", hook);
+    return lth_fail(&s->ctx.error, LT_EABSENT, "datamodule %s makes no loader for this stage: it has no %s, or that returned NULL",
+                    s->job->data ? s->job->data->where.component : "(none)", hook);
 }
 
 static lt_status check_loaders(lth_session *s) {
@@ -143,16 +152,20 @@ static lt_status check_loaders(lth_session *s) {
     case LT_STAGE_FIT:
         if (!model->training_step) {
             lth_session_call(s, s->job->model, "training_step");
-            return lth_fail(&s->ctx.error, LT_EABSENT, "model %s has no training_step; add one to its LT_MODEL", s->job->model->where.component);
+            return lth_fail(&s->ctx.error, LT_EABSENT, "model %s has no training_step; add one to its LT_MODEL",
+                            s->job->model->where.component);
         }
         if (s->val && !model->validation_step) {
             lth_log(LTH_WARNING, "model %s has no validation_step: validation is skipped", s->job->model->where.component);
             s->val = NULL;
         }
         return need_loader(s, s->train, "train_dataloader");
-    case LT_STAGE_VALIDATE: return need_loader(s, s->val, "val_dataloader");
-    case LT_STAGE_TEST: return need_loader(s, s->test, "test_dataloader");
-    default: return need_loader(s, s->predict, "predict_dataloader");
+    case LT_STAGE_VALIDATE:
+        return need_loader(s, s->val, "val_dataloader");
+    case LT_STAGE_TEST:
+        return need_loader(s, s->test, "test_dataloader");
+    default:
+        return need_loader(s, s->predict, "predict_dataloader");
     }
 }
 
@@ -160,7 +173,8 @@ lt_status lth_session_setup(lth_session *s) {
     lth_loader_lengths lengths;
     lt_moment *m = &s->run.moment;
 
-    if (lth_hooks_call(&s->hooks, &s->ctx, LTH_HOOK_prepare_data) < 0 || lth_hooks_call(&s->hooks, &s->ctx, LTH_HOOK_setup) < 0 || make_loaders(s) < 0) {
+    if (lth_hooks_call(&s->hooks, &s->ctx, LTH_HOOK_prepare_data) < 0 || lth_hooks_call(&s->hooks, &s->ctx, LTH_HOOK_setup) < 0 ||
+        make_loaders(s) < 0) {
         return s->ctx.error.code;
     }
     s->ctx.where = (lth_where){0};
@@ -193,8 +207,8 @@ static lt_status instance(lth_session *s, lth_kind kind, const char *id, const c
         lth_instance_new(s->job->registry, kind, id, args, NULL, &s->diags, out);
     }
     if (s->diags.count) {
-        return lth_fail(&s->ctx.error, s->diags.items[0].code, "configure_optimizers of %s: %s%s%s", s->job->model->where.component, s->diags.items[0].text,
-                        s->diags.items[0].hint ? "; " : "", s->diags.items[0].hint ? s->diags.items[0].hint : "");
+        return lth_fail(&s->ctx.error, s->diags.items[0].code, "configure_optimizers of %s: %s%s%s", s->job->model->where.component,
+                        s->diags.items[0].text, s->diags.items[0].hint ? "; " : "", s->diags.items[0].hint ? s->diags.items[0].hint : "");
     }
     return LT_OK;
 }
@@ -239,7 +253,8 @@ lt_status lth_session_optimizers(lth_session *s) {
     }
     s->ctx.where = (lth_where){0};
     if (!component && !setup.optimizer) {
-        lth_log(LTH_WARNING, "no optimizer: neither the configuration nor configure_optimizers of %s names one; weights will not change", s->job->model->where.component);
+        lth_log(LTH_WARNING, "no optimizer: neither the configuration nor configure_optimizers of %s names one; weights will not change",
+                s->job->model->where.component);
         return LT_OK;
     }
     if (!component) {

@@ -55,10 +55,19 @@ static lt_status collect_weights(lth_session *s, lth_snapshot *out) {
 
 static lt_status collect_loops(lth_session *s, lth_snapshot *out) {
     const lth_progress *p = &s->progress;
-    const struct { const char *name; int64_t value; } values[] = {
-        {"loops/fit/epoch", p->epoch}, {"loops/fit/batch_idx", p->batch_idx}, {"loops/fit/global_step", p->global_step}, {"loops/fit/stepped", p->stepped},
-        {"loops/fit/batches", p->batches}, {"loops/fit/samples", p->samples}, {"loops/fit/window", p->window}, {"loops/fit/position", p->position},
-        {"loops/fit/train_batches", s->limits.train_batches}, {"loops/fit/stop_requested", s->run.stop_requested}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } values[] = {{"loops/fit/epoch", p->epoch},
+                  {"loops/fit/batch_idx", p->batch_idx},
+                  {"loops/fit/global_step", p->global_step},
+                  {"loops/fit/stepped", p->stepped},
+                  {"loops/fit/batches", p->batches},
+                  {"loops/fit/samples", p->samples},
+                  {"loops/fit/window", p->window},
+                  {"loops/fit/position", p->position},
+                  {"loops/fit/train_batches", s->limits.train_batches},
+                  {"loops/fit/stop_requested", s->run.stop_requested}};
 
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         if (lth_snapshot_add_i64(out, values[i].name, values[i].value, &s->ctx.error)) {
@@ -91,7 +100,8 @@ static lt_status collect_generator(lth_session *s, lth_snapshot *out) {
     const int64_t words = 624, meta = 3;
     int64_t numbers[3] = {(int64_t)g->seed, g->index, g->has_normal};
 
-    if (lth_snapshot_add(out, "rng/mt19937", LT_I32, 1, &words, g->state, &s->ctx.error) || lth_snapshot_add(out, "rng/position", LT_I64, 1, &meta, numbers, &s->ctx.error)) {
+    if (lth_snapshot_add(out, "rng/mt19937", LT_I32, 1, &words, g->state, &s->ctx.error) ||
+        lth_snapshot_add(out, "rng/position", LT_I64, 1, &meta, numbers, &s->ctx.error)) {
         return s->ctx.error.code;
     }
     return lth_snapshot_add_f64(out, "rng/next_normal", g->next_normal, &s->ctx.error);
@@ -100,7 +110,8 @@ static lt_status collect_generator(lth_session *s, lth_snapshot *out) {
 static lt_status collect_components(lth_session *s, lth_snapshot *out) {
     char prefix[512];
 
-    if (lth_instance_save(s->job->model, &s->ctx, out, "model", &s->ctx.error) || (s->job->data && lth_instance_save(s->job->data, &s->ctx, out, "datamodule", &s->ctx.error))) {
+    if (lth_instance_save(s->job->model, &s->ctx, out, "model", &s->ctx.error) ||
+        (s->job->data && lth_instance_save(s->job->data, &s->ctx, out, "datamodule", &s->ctx.error))) {
         return s->ctx.error.code;
     }
     for (size_t i = 0; i < s->job->n_callbacks; i++) {
@@ -154,7 +165,8 @@ static lt_status collect_header(lth_session *s, lth_snapshot *out) {
     lth_snapshot_add_i64(out, "lthost/seed", s->job->config->seed, &s->ctx.error);
     lth_snapshot_add_text(out, "config", lth_buf_text(&config), &s->ctx.error);
     lth_buf_release(&config);
-    if (s->ctx.error.code || put_values(s, out, "hyper_parameters/model", s->job->model) || put_values(s, out, "hyper_parameters/data", s->job->data)) {
+    if (s->ctx.error.code || put_values(s, out, "hyper_parameters/model", s->job->model) ||
+        put_values(s, out, "hyper_parameters/data", s->job->data)) {
         return s->ctx.error.code;
     }
     return collect_plugins(s, out);
@@ -163,8 +175,9 @@ static lt_status collect_header(lth_session *s, lth_snapshot *out) {
 static lt_status collect_training(lth_session *s, lth_snapshot *out) {
     lth_error *err = &s->ctx.error;
 
-    if ((s->optim && lth_optim_save(s->optim, &s->ctx, out, "optimizer/0", err)) || (s->sched && lth_sched_save(s->sched, &s->ctx, out, "lr_schedulers/0", err)) ||
-        collect_components(s, out) || collect_gradients(s, out) || collect_generator(s, out) || (s->train && lth_loader_save(s->train, out, "data/train", err)) ||
+    if ((s->optim && lth_optim_save(s->optim, &s->ctx, out, "optimizer/0", err)) ||
+        (s->sched && lth_sched_save(s->sched, &s->ctx, out, "lr_schedulers/0", err)) || collect_components(s, out) ||
+        collect_gradients(s, out) || collect_generator(s, out) || (s->train && lth_loader_save(s->train, out, "data/train", err)) ||
         lth_logged_save(s->run.logged, out, "metrics", err)) {
         return err->code;
     }
@@ -180,7 +193,8 @@ lth_snapshot *lth_state_collect(lth_session *s, uint32_t flags) {
         return NULL;
     }
     s->ctx.where = (lth_where){0};
-    if (collect_header(s, out) || collect_weights(s, out) || collect_loops(s, out) || (!(flags & LT_SAVE_WEIGHTS_ONLY) && collect_training(s, out))) {
+    if (collect_header(s, out) || collect_weights(s, out) || collect_loops(s, out) ||
+        (!(flags & LT_SAVE_WEIGHTS_ONLY) && collect_training(s, out))) {
         lth_snapshot_free(out);
         return NULL;
     }
@@ -188,7 +202,10 @@ lth_snapshot *lth_state_collect(lth_session *s, uint32_t flags) {
 }
 
 void lth_state_facts(lth_session *s, uint32_t flags, lth_ckpt_facts *out) {
-    *out = (lth_ckpt_facts){.epoch = s->progress.epoch, .global_step = s->progress.global_step, .batches = s->progress.batches, .weights_only = flags & LT_SAVE_WEIGHTS_ONLY};
+    *out = (lth_ckpt_facts){.epoch = s->progress.epoch,
+                            .global_step = s->progress.global_step,
+                            .batches = s->progress.batches,
+                            .weights_only = flags & LT_SAVE_WEIGHTS_ONLY};
     for (size_t i = 0; i < s->job->n_callbacks && !out->has_score; i++) {
         const lth_instance *callback = s->job->callbacks[i];
         const lt_checkpointing *checkpointing = lth_instance_interface(callback, LT_CHECKPOINTING);
@@ -215,8 +232,9 @@ static lt_status take_tensor(lth_session *s, const lth_item *item, const char *n
 
         lth_format_shape(saved, sizeof saved, item->shape, item->ndim);
         lth_format_shape(mine, sizeof mine, t->a.shape, t->a.ndim);
-        return lth_fail(&s->ctx.error, LT_EFORMAT, "%s is %s %s in the checkpoint but %s %s in the model; use the configuration it was trained with", name, lth_dtype_name(item->dtype), saved,
-                        lth_dtype_name(t->a.dtype), mine);
+        return lth_fail(&s->ctx.error, LT_EFORMAT,
+                        "%s is %s %s in the checkpoint but %s %s in the model; use the configuration it was trained with", name,
+                        lth_dtype_name(item->dtype), saved, lth_dtype_name(t->a.dtype), mine);
     }
     return lth_tensor_from_host(t, item->data, item->size, &s->ctx.error);
 }
@@ -250,7 +268,8 @@ lt_status lth_state_weights(lth_session *s, const lth_snapshot *in) {
         }
     }
     if (wrong.size && !s->ctx.error.code) {
-        lth_fail(&s->ctx.error, LT_EFORMAT, "the checkpoint's weights are not those of model %s:%s", s->job->model->where.component, lth_buf_text(&wrong));
+        lth_fail(&s->ctx.error, LT_EFORMAT, "the checkpoint's weights are not those of model %s:%s", s->job->model->where.component,
+                 lth_buf_text(&wrong));
     }
     lth_buf_release(&wrong);
     return s->ctx.error.code;
@@ -259,7 +278,8 @@ lt_status lth_state_weights(lth_session *s, const lth_snapshot *in) {
 lt_status lth_state_components(lth_session *s, const lth_snapshot *in) {
     char prefix[512];
 
-    if (lth_instance_load(s->job->model, &s->ctx, in, "model", &s->ctx.error) || (s->job->data && lth_instance_load(s->job->data, &s->ctx, in, "datamodule", &s->ctx.error))) {
+    if (lth_instance_load(s->job->model, &s->ctx, in, "model", &s->ctx.error) ||
+        (s->job->data && lth_instance_load(s->job->data, &s->ctx, in, "datamodule", &s->ctx.error))) {
         return s->ctx.error.code;
     }
     for (size_t i = 0; i < s->job->n_callbacks; i++) {
@@ -284,11 +304,13 @@ static lt_status restore_loops(lth_session *s, const lth_snapshot *in) {
     p->window = lth_snapshot_i64(in, "loops/fit/window", 0);
     p->position = (lth_position)lth_snapshot_i64(in, "loops/fit/position", 0);
     if (p->epoch < 0 || p->batch_idx < 0 || p->global_step < 0 || p->window < 0 || p->position > LTH_AT_EPOCH_END) {
-        return lth_fail(&s->ctx.error, LT_EFORMAT, "the checkpoint's loop counters make no sense (epoch %lld, batch %lld)", (long long)p->epoch, (long long)p->batch_idx);
+        return lth_fail(&s->ctx.error, LT_EFORMAT, "the checkpoint's loop counters make no sense (epoch %lld, batch %lld)",
+                        (long long)p->epoch, (long long)p->batch_idx);
     }
     if (p->batch_idx > 0 && train_batches != s->limits.train_batches) {
         return lth_fail(&s->ctx.error, LT_EFORMAT,
-                        "the checkpoint was written inside an epoch of %lld batches, an epoch now has %lld; resume with the same data, batch size and limit_train_batches, or from a "
+                        "the checkpoint was written inside an epoch of %lld batches, an epoch now has %lld; resume with the same data, "
+                        "batch size and limit_train_batches, or from a "
                         "checkpoint written at the end of an epoch",
                         (long long)train_batches, (long long)s->limits.train_batches);
     }
@@ -342,8 +364,9 @@ lt_status lth_state_training(lth_session *s, const lth_snapshot *in) {
     lth_error *err = &s->ctx.error;
 
     if (restore_loops(s, in) || restore_gradients(s, in) || (s->optim && lth_optim_load(s->optim, &s->ctx, in, "optimizer/0", err)) ||
-        (s->sched && lth_sched_load(s->sched, &s->ctx, in, "lr_schedulers/0", err)) || (s->train && lth_loader_load(s->train, in, "data/train", err)) ||
-        lth_logged_load(s->run.logged, in, "metrics", err) || lth_records_load(s->run.records, in, "loggers", err)) {
+        (s->sched && lth_sched_load(s->sched, &s->ctx, in, "lr_schedulers/0", err)) ||
+        (s->train && lth_loader_load(s->train, in, "data/train", err)) || lth_logged_load(s->run.logged, in, "metrics", err) ||
+        lth_records_load(s->run.records, in, "loggers", err)) {
         return err->code;
     }
     s->run.stop_requested = lth_snapshot_i64(in, "loops/fit/stop_requested", 0) != 0;

@@ -1,4 +1,5 @@
-/* trainer/table.c - the functions of lt.trainer/1: each checks its arguments and reads or marks lth_hookview. None of them runs anything. */
+/* trainer/table.c - the functions of lt.trainer/1: each checks its arguments and reads or marks lth_hookview. None of them runs anything.
+ */
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -94,7 +95,8 @@ static const void *table_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t
         return NULL;
     }
     if (index < 0 || index >= batch->count || !batch->items[index].bytes) {
-        lth_fail_op(&ctx->error, LT_EINDEX, "lt_batch_bytes", LTH_CALLER, "item %d of the batch (of %d) holds no bytes", index, batch->count);
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_batch_bytes", LTH_CALLER, "item %d of the batch (of %d) holds no bytes", index,
+                    batch->count);
         return NULL;
     }
     if (size) {
@@ -103,8 +105,12 @@ static const void *table_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t
     return batch->items[index].bytes;
 }
 
-static int64_t table_batch_size(lt_ctx *ctx, const lt_batch *batch) { return has_batch(ctx, batch, "lt_batch_size", LTH_CALLER) ? batch->size : 0; }
-static int32_t table_batch_count(lt_ctx *ctx, const lt_batch *batch) { return has_batch(ctx, batch, "lt_batch_count", LTH_CALLER) ? batch->count : 0; }
+static int64_t table_batch_size(lt_ctx *ctx, const lt_batch *batch) {
+    return has_batch(ctx, batch, "lt_batch_size", LTH_CALLER) ? batch->size : 0;
+}
+static int32_t table_batch_count(lt_ctx *ctx, const lt_batch *batch) {
+    return has_batch(ctx, batch, "lt_batch_count", LTH_CALLER) ? batch->count : 0;
+}
 
 /* ---- results of a step ---- */
 
@@ -120,7 +126,8 @@ static lt_status table_step_loss(lt_ctx *ctx, lt_step_out *out, lt_tensor *loss)
         char shape[128];
 
         lth_format_shape(shape, sizeof shape, loss->a.shape, loss->a.ndim);
-        return lth_fail_op(&ctx->error, LT_ESHAPE, "lt_step_loss", LTH_CALLER, "the loss has shape %s; it must be one number, for instance the mean over the batch", shape);
+        return lth_fail_op(&ctx->error, LT_ESHAPE, "lt_step_loss", LTH_CALLER,
+                           "the loss has shape %s; it must be one number, for instance the mean over the batch", shape);
     }
     out->loss = loss;
     return LT_OK;
@@ -147,7 +154,8 @@ static lt_status table_step_output(lt_ctx *ctx, lt_step_out *out, const char *na
         return ctx->error.code;
     }
     if (out->count == LTH_MAX_OUTPUTS) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_step_output", LTH_CALLER, "\"%s\" is one output too many: a step may report %d", name, LTH_MAX_OUTPUTS);
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_step_output", LTH_CALLER, "\"%s\" is one output too many: a step may report %d",
+                           name, LTH_MAX_OUTPUTS);
     }
     /* names are kept at their place from step to step, so that a steady step copies none */
     kept = out->names[out->count] && !strcmp(out->names[out->count], name) ? out->names[out->count] : intern(run, name);
@@ -201,7 +209,9 @@ static void table_log(lt_ctx *ctx, const char *name, lt_tensor *value, uint32_t 
     }
 }
 
-static void table_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) { log_any(ctx, name, NULL, value, flags, LTH_CALLER); }
+static void table_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) {
+    log_any(ctx, name, NULL, value, flags, LTH_CALLER);
+}
 
 static double table_metric(lt_ctx *ctx, const char *name) {
     lth_hookview *run = enter(ctx, "lt_metric", LTH_CALLER);
@@ -259,7 +269,8 @@ static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *
         return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "a checkpoint needs a path");
     }
     if (!run->may_save || !run->checkpoint_dir) {
-        return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "checkpoints are written during fit only, from on_train_batch_end on, and not with fast_dev_run");
+        return lth_fail_op(&ctx->error, LT_ESTATE, op, caller,
+                           "checkpoints are written during fit only, from on_train_batch_end on, and not with fast_dev_run");
     }
     if (run->n_requests == LTH_MAX_REQUESTS) {
         return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "more than %d saves and removals in one hook", LTH_MAX_REQUESTS);
@@ -268,7 +279,8 @@ static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *
     to = &run->requests[run->n_requests];
     if (!full || strlen(full) >= sizeof to->path) {
         lth_free(full);
-        return lth_fail_op(&ctx->error, full ? LT_EINVAL : LT_ENOMEM, op, caller, "the path of the checkpoint is too long (at most %zu bytes)", sizeof to->path - 1);
+        return lth_fail_op(&ctx->error, full ? LT_EINVAL : LT_ENOMEM, op, caller,
+                           "the path of the checkpoint is too long (at most %zu bytes)", sizeof to->path - 1);
     }
     to->remove = remove;
     to->flags = flags;
@@ -278,8 +290,12 @@ static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *
     return LT_OK;
 }
 
-static lt_status table_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t flags) { return request(ctx, "lt_save_checkpoint", LTH_CALLER, path, false, flags); }
-static lt_status table_remove_checkpoint(lt_ctx *ctx, const char *path) { return request(ctx, "lt_remove_checkpoint", LTH_CALLER, path, true, 0); }
+static lt_status table_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t flags) {
+    return request(ctx, "lt_save_checkpoint", LTH_CALLER, path, false, flags);
+}
+static lt_status table_remove_checkpoint(lt_ctx *ctx, const char *path) {
+    return request(ctx, "lt_remove_checkpoint", LTH_CALLER, path, true, 0);
+}
 
 static const char *table_checkpoint_dir(lt_ctx *ctx) {
     lth_hookview *run = enter(ctx, "lt_checkpoint_dir", LTH_CALLER);

@@ -20,7 +20,8 @@ static lt_status pick(lth_session *s, lth_pick which) {
         }
         s->ctx.where = (lth_where){0};
     }
-    return lth_folder_pick(place.save_dir && *place.save_dir ? place.save_dir : root, place.name && *place.name ? place.name : "lthost_logs", which, &s->checkpoint, &s->ctx.error);
+    return lth_folder_pick(place.save_dir && *place.save_dir ? place.save_dir : root,
+                           place.name && *place.name ? place.name : "lthost_logs", which, &s->checkpoint, &s->ctx.error);
 }
 
 /* --ckpt_path: PATH, best, last, none; fit starts fresh without it, the others take best. */
@@ -32,7 +33,8 @@ static lt_status choose_checkpoint(lth_session *s) {
         return LT_OK;
     }
     if (s->limits.fast_dev_run && (!given || !strcmp(given, "best"))) {
-        return given ? lth_fail(&s->ctx.error, LT_ECONFIG, "--ckpt_path best has no meaning with fast_dev_run, which writes no checkpoint") : LT_OK;
+        return given ? lth_fail(&s->ctx.error, LT_ECONFIG, "--ckpt_path best has no meaning with fast_dev_run, which writes no checkpoint")
+                     : LT_OK;
     }
     if (given && strcmp(given, "best") && strcmp(given, "last")) {
         s->checkpoint = lth_path_absolute(given);
@@ -49,8 +51,12 @@ static lt_status choose_checkpoint(lth_session *s) {
         lth_log(LTH_INFO, "--ckpt_path %s: there is no complete checkpoint yet, starting fresh", given);
         return LT_OK;
     }
-    return lth_fail(&s->ctx.error, LT_EFORMAT, "there is no checkpoint to %s: train first with `lthost fit`, name a file with --ckpt_path FILE, or use fresh weights with --ckpt_path none",
-                    s->job->stage == LT_STAGE_VALIDATE ? "validate" : s->job->stage == LT_STAGE_TEST ? "test" : "predict with");
+    return lth_fail(&s->ctx.error, LT_EFORMAT,
+                    "there is no checkpoint to %s: train first with `lthost fit`, name a file with --ckpt_path FILE, or use fresh weights "
+                    "with --ckpt_path none",
+                    s->job->stage == LT_STAGE_VALIDATE ? "validate"
+                    : s->job->stage == LT_STAGE_TEST   ? "test"
+                                                       : "predict with");
 }
 
 /* ---- what changed since the checkpoint was written ---- */
@@ -129,7 +135,8 @@ static lt_status run_fit(lth_session *s, const lth_snapshot *in) {
         return s->ctx.error.code;
     }
     if (s->resumed) {
-        lth_log(LTH_INFO, "resuming at epoch %lld, batch %lld, step %lld: %s", (long long)s->progress.epoch, (long long)s->progress.batch_idx, (long long)s->progress.global_step, s->checkpoint);
+        lth_log(LTH_INFO, "resuming at epoch %lld, batch %lld, step %lld: %s", (long long)s->progress.epoch,
+                (long long)s->progress.batch_idx, (long long)s->progress.global_step, s->checkpoint);
     }
     s->began_samples = s->progress.samples;
     lth_session_now(s, LT_PHASE_NONE, -1, NULL, false);
@@ -144,10 +151,14 @@ static lt_status run_fit(lth_session *s, const lth_snapshot *in) {
 
 static lt_status run_verb(lth_session *s, const lth_snapshot *in) {
     switch (s->job->stage) {
-    case LT_STAGE_FIT: return run_fit(s, in);
-    case LT_STAGE_VALIDATE: return lth_evaluate(s, LTH_EVAL_VALIDATE);
-    case LT_STAGE_TEST: return lth_evaluate(s, LTH_EVAL_TEST);
-    default: return lth_predict(s);
+    case LT_STAGE_FIT:
+        return run_fit(s, in);
+    case LT_STAGE_VALIDATE:
+        return lth_evaluate(s, LTH_EVAL_VALIDATE);
+    case LT_STAGE_TEST:
+        return lth_evaluate(s, LTH_EVAL_TEST);
+    default:
+        return lth_predict(s);
     }
 }
 
@@ -194,13 +205,18 @@ static lt_status run(lth_session *s, const lth_job *job, lth_snapshot **in) {
 
 static int exit_status(const lth_session *s) {
     switch (s->ctx.error.code) {
-    case LT_OK: return s->stopped_by_signal ? 75 : 0;
-    case LT_ECONFIG: return 2;
+    case LT_OK:
+        return s->stopped_by_signal ? 75 : 0;
+    case LT_ECONFIG:
+        return 2;
     case LT_ENONFINITE:
     case LT_ENOSPC:
-    case LT_EIO: return 1;
-    case LT_EFORMAT: return 4;
-    default: return s->ctx.where.component ? 3 : 1;
+    case LT_EIO:
+        return 1;
+    case LT_EFORMAT:
+        return 4;
+    default:
+        return s->ctx.where.component ? 3 : 1;
     }
 }
 

@@ -81,7 +81,8 @@ typedef struct lth_backend {
     /* -- memory: 64-byte aligned, zeroed; large blocks in huge pages. NULL: none left -- */
     void *(*alloc)(lth_device *device, size_t bytes);
     void (*free)(lth_device *device, void *memory, size_t bytes);
-    lt_status (*copy)(lth_device *device, void *to, const void *from, size_t bytes, int32_t kind, lth_error *err); /* 0 within, 1 host->device, 2 device->host */
+    lt_status (*copy)(lth_device *device, void *to, const void *from, size_t bytes, int32_t kind, lth_error *err);
+    /* kind: 0 within, 1 host->device, 2 device->host */
     lt_status (*synchronize)(lth_device *device, lth_error *err);
     void *(*stream)(lth_device *device);
     /* bytes an array of this layout takes, with its padding */

@@ -5,12 +5,16 @@
 #include "engine/backends/cpu/layout.h"
 
 enum { PARTS = 4 };
-typedef struct way { const lth_prim *whole, *tail; bool src_c16, dst_c16; } way; /* one pass: forward, data or weights */
+typedef struct way {
+    const lth_prim *whole, *tail;
+    bool src_c16, dst_c16;
+} way; /* one pass: forward, data or weights */
 
 static int64_t step_of(const lth_conv *c) { return lth_div_up(c->N, PARTS); }
 static int64_t chunks_of(const lth_conv *c) { return lth_div_up(c->N, step_of(c)); }
 
-static const lth_prim *primitive(lth_device *d, const lth_conv *c, lth_prim_kind kind, int64_t images, bool src_c16, bool dst_c16, lth_error *err) {
+static const lth_prim *primitive(lth_device *d, const lth_conv *c, lth_prim_kind kind, int64_t images, bool src_c16, bool dst_c16,
+                                 lth_error *err) {
     lth_prim_key key;
     memset(&key, 0, sizeof key);
     key.kind = kind;
@@ -28,7 +32,8 @@ static const lth_prim *primitive(lth_device *d, const lth_conv *c, lth_prim_kind
 static bool find_way(lth_device *d, const lth_conv *c, lth_prim_kind kind, way *w, lth_error *err) {
     const int64_t step = step_of(c), last = c->N - (chunks_of(c) - 1) * step;
     const bool wide = strcmp(d->isa.name, "AVX-512") == 0, grouped = c->groups > 1;
-    const bool src = wide && c->C % 16 == 0 && (!grouped || c->C / c->groups % 16 == 0), dst = wide && c->O % 16 == 0 && (!grouped || c->O / c->groups % 16 == 0);
+    const bool src = wide && c->C % 16 == 0 && (!grouped || c->C / c->groups % 16 == 0),
+               dst = wide && c->O % 16 == 0 && (!grouped || c->O / c->groups % 16 == 0);
     for (int plain = !(src || dst); plain < 2; plain++) {
         *w = (way){.src_c16 = src && !plain, .dst_c16 = dst && !plain};
         w->whole = primitive(d, c, kind, step, w->src_c16, w->dst_c16, err);
@@ -47,7 +52,8 @@ bool lth_conv_onednn_plan(lth_device *d, const lth_conv *c, lth_call *call) {
     if (!find_way(d, c, LTH_PRIM_CONV, &forward, NULL)) {
         return false;
     }
-    if (call->save && !forward.dst_c16 && (!find_way(d, c, LTH_PRIM_CONV_WEIGHTS, &back, NULL) || !find_way(d, c, LTH_PRIM_CONV_DATA, &back, NULL))) {
+    if (call->save && !forward.dst_c16 &&
+        (!find_way(d, c, LTH_PRIM_CONV_WEIGHTS, &back, NULL) || !find_way(d, c, LTH_PRIM_CONV_DATA, &back, NULL))) {
         return false; /* odd shapes only: the usual ones make their backward primitives when backward comes */
     }
     call->out[0]->layout = (uint8_t)out_layout(c, &forward);
@@ -58,7 +64,7 @@ bool lth_conv_onednn_plan(lth_device *d, const lth_conv *c, lth_call *call) {
 typedef struct work {
     lth_device *d;
     const lth_conv *c;
-    way way, data;              /* way: forward or weights */
+    way way, data; /* way: forward or weights */
     int out_layout;
     bool wants_data, wants_weights, wants_bias, add_data;
     int64_t x_image, out_image; /* floats of an image in the caller's layouts */
@@ -66,17 +72,25 @@ typedef struct work {
     float *out, *dx;
     uint8_t *index;
     float *weights[2], *data_weights[2], *dw, *db; /* [1]: the tail's format */
-    float *spare[4];            /* per thread, see each pass */
+    float *spare[4];                               /* per thread, see each pass */
     int64_t spare_floats[4];
     lt_status status;
 } work;
 static lth_pool pool_of(const lth_conv *c, int64_t images) {
-    return (lth_pool){.planes = images * lth_div_up(c->O, 16), .H = (int)c->OH, .W = (int)c->OW, .OH = (int)c->PH, .OW = (int)c->PW, .KH = (int)c->pool[0],
-                      .KW = (int)c->pool[1], .SH = (int)c->pool[0], .SW = (int)c->pool[1]};
+    return (lth_pool){.planes = images * lth_div_up(c->O, 16),
+                      .H = (int)c->OH,
+                      .W = (int)c->OW,
+                      .OH = (int)c->PH,
+                      .OW = (int)c->PW,
+                      .KH = (int)c->pool[0],
+                      .KW = (int)c->pool[1],
+                      .SH = (int)c->pool[0],
+                      .SW = (int)c->pool[1]};
 }
 static float *spare(const work *w, int which, int thread) { return w->spare[which] + thread * w->spare_floats[which]; }
 /* The caller's images [at, at + n) in the format the primitive wants: in place, or converted into `to`. */
-static const float *as(const work *w, const float *from, int64_t channels, int64_t rows, int64_t cols, int layout, bool c16, int64_t n, float *to) {
+static const float *as(const work *w, const float *from, int64_t channels, int64_t rows, int64_t cols, int layout, bool c16, int64_t n,
+                       float *to) {
     const int64_t shape[4] = {n, channels, rows, cols};
     if ((layout == LTH_C16) == c16) {
         return from;
@@ -131,7 +145,10 @@ static size_t weight_floats(const way *p) {
     return (a > b ? a : b) / sizeof(float) + 16;
 }
 /* Cuts the scratch: per-thread spares first, then what else is listed. */
-typedef struct slice { float **to; size_t floats; } slice;
+typedef struct slice {
+    float **to;
+    size_t floats;
+} slice;
 static lt_status give_scratch(work *w, int team, const slice *more, int n, lth_error *err) {
     size_t bytes = 0;
     for (int i = 0; i < 4; i++) {
@@ -159,7 +176,11 @@ static double cost_us(const lth_conv *c) {
     return (double)c->N * (double)(c->O * c->OH * c->OW) * (double)(c->C / c->groups * c->KH * c->KW) * 2e-5;
 }
 static work work_of(lth_device *d, const lth_conv *c) {
-    return (work){.d = d, .c = c, .x = c->x->data, .bias = c->b ? c->b->data : NULL, .x_image = image_floats(c->C, c->H * c->W, c->x->layout == LTH_C16)};
+    return (work){.d = d,
+                  .c = c,
+                  .x = c->x->data,
+                  .bias = c->b ? c->b->data : NULL,
+                  .x_image = image_floats(c->C, c->H * c->W, c->x->layout == LTH_C16)};
 }
 lt_status lth_conv_onednn_forward(lth_device *d, const lth_conv *c, const lth_call *call, lth_error *err) {
     work w = work_of(d, c);
@@ -203,8 +224,10 @@ static const float *pre_gradient(const work *w, int64_t i, int64_t at, int64_t n
                 continue;
             }
             if (act) {
-                t->unary_back(c->act == LT_ACT_RELU ? LTH_U_RELU : c->act == LT_ACT_TANH ? LTH_U_TANH : LTH_U_SIGMOID, plane, NULL, y + from, dy + from,
-                              masked + from, false, 0);
+                t->unary_back(c->act == LT_ACT_RELU   ? LTH_U_RELU
+                              : c->act == LT_ACT_TANH ? LTH_U_TANH
+                                                      : LTH_U_SIGMOID,
+                              plane, NULL, y + from, dy + from, masked + from, false, 0);
             }
             db[o] += (float)t->sum(plane, (act ? masked : dy) + from);
         }
@@ -268,7 +291,8 @@ static lt_status backward_ways(work *w, const lth_call *call, lth_error *err) {
     way forward;
     w->wants_data = call->need[0], w->wants_weights = call->need[1], w->wants_bias = w->c->b && call->need[2];
     w->add_data = call->accumulate[0];
-    if (!find_way(w->d, w->c, LTH_PRIM_CONV, &forward, err) || (w->wants_weights && !find_way(w->d, w->c, LTH_PRIM_CONV_WEIGHTS, &w->way, err)) ||
+    if (!find_way(w->d, w->c, LTH_PRIM_CONV, &forward, err) ||
+        (w->wants_weights && !find_way(w->d, w->c, LTH_PRIM_CONV_WEIGHTS, &w->way, err)) ||
         (w->wants_data && !find_way(w->d, w->c, LTH_PRIM_CONV_DATA, &w->data, err))) {
         return lth_fail(err, LT_EUNSUPPORTED, "conv2d: oneDNN %s has no fast backward pass for this shape", lth_onednn_version());
     }
@@ -282,15 +306,21 @@ lt_status lth_conv_onednn_backward(lth_device *d, const lth_conv *c, const lth_c
     if (s < 0) {
         return s;
     }
-    w.y = call->out[0]->data, w.dy = call->grad_out[0]->data, w.dx = w.wants_data ? call->grad_in[0]->data : NULL, w.index = call->workspace;
-    const int64_t n = step_of(c), padded = lth_div_up(c->O, 16) * 16, map = padded * c->OH * c->OW, in = image_floats(c->C, c->H * c->W, true);
+    w.y = call->out[0]->data, w.dy = call->grad_out[0]->data, w.dx = w.wants_data ? call->grad_in[0]->data : NULL,
+    w.index = call->workspace;
+    const int64_t n = step_of(c), padded = lth_div_up(c->O, 16) * 16, map = padded * c->OH * c->OW,
+                  in = image_floats(c->C, c->H * c->W, true);
     w.spare_floats[0] = n * in;
     w.spare_floats[1] = c->act ? n * w.out_image : 0;
     w.spare_floats[2] = c->pool[0] ? n * map : 0;
     w.spare_floats[3] = n * (map > in ? map : in);
     float *plain = NULL;
     const size_t dw = w.wants_weights ? weight_floats(&w.way) : 0, wd = w.wants_data ? weight_floats(&w.data) : 0;
-    const slice more[] = {{&w.data_weights[0], wd}, {&w.data_weights[1], wd}, {&w.dw, dw * PARTS}, {&w.db, (size_t)(padded * PARTS)}, {&plain, (size_t)lth_count(c->w)}};
+    const slice more[] = {{&w.data_weights[0], wd},
+                          {&w.data_weights[1], wd},
+                          {&w.dw, dw * PARTS},
+                          {&w.db, (size_t)(padded * PARTS)},
+                          {&plain, (size_t)lth_count(c->w)}};
     s = give_scratch(&w, lth_cpu_team(d, chunks_of(c), 2 * cost_us(c)), more, 5, err);
     s = s >= 0 && w.wants_data ? give_weights(&w, &w.data, w.data_weights, err) : s;
     if (s < 0) {

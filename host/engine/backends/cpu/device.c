@@ -8,13 +8,13 @@
 #include <xmmintrin.h>
 #endif
 
-#define FILL_FROM(set) \
-    static void fill_##set(lth_cpu_isa *t) { \
-        lth_fill_elements_##set(t); \
-        lth_fill_rows_##set(t); \
-        lth_fill_updates_##set(t); \
-        lth_fill_pixels_##set(t); \
-        lth_fill_conv_##set(t); \
+#define FILL_FROM(set)                                                                                                                     \
+    static void fill_##set(lth_cpu_isa *t) {                                                                                               \
+        lth_fill_elements_##set(t);                                                                                                        \
+        lth_fill_rows_##set(t);                                                                                                            \
+        lth_fill_updates_##set(t);                                                                                                         \
+        lth_fill_pixels_##set(t);                                                                                                          \
+        lth_fill_conv_##set(t);                                                                                                            \
     }
 FILL_FROM(baseline)
 static bool always(void) { return true; }
@@ -27,7 +27,12 @@ static bool has_avx512(void) {
            __builtin_cpu_supports("avx512vl");
 }
 #endif
-static const struct { const char *key, *name; bool (*has)(void); void (*fill)(lth_cpu_isa *); } sets[] = { /* best first */
+static const struct {
+    const char *key, *name;
+    bool (*has)(void);
+    void (*fill)(lth_cpu_isa *);
+} sets[] = {
+    /* best first */
 #if defined(__x86_64__)
     {"avx512", "AVX-512", has_avx512, fill_avx512},
     {"avx2", "AVX2", has_avx2, fill_avx2},
@@ -48,10 +53,13 @@ static lt_status choose_isa(lth_device *d, const char *wanted, lth_error *err) {
             return LT_OK;
         }
         if (wanted) {
-            return lth_fail(err, LT_EUNSUPPORTED, "instruction set \"%s\" (LTHOST_ISA): this machine does not have it; choose a lower one of avx512, avx2, baseline", wanted);
+            return lth_fail(
+                err, LT_EUNSUPPORTED,
+                "instruction set \"%s\" (LTHOST_ISA): this machine does not have it; choose a lower one of avx512, avx2, baseline", wanted);
         }
     }
-    return lth_fail(err, LT_EINVAL, "instruction set \"%s\" (LTHOST_ISA) is unknown; choose one of avx512, avx2, baseline", wanted ? wanted : "");
+    return lth_fail(err, LT_EINVAL, "instruction set \"%s\" (LTHOST_ISA) is unknown; choose one of avx512, avx2, baseline",
+                    wanted ? wanted : "");
 }
 
 static void cpu_close(lth_device *d) {
@@ -84,7 +92,8 @@ static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_err
         lth_free(d);
         return err->code;
     }
-    snprintf(d->description, sizeof d->description, "%s, %d thread%s, oneDNN %s", d->isa.name, d->threads, d->threads == 1 ? "" : "s", lth_onednn_version());
+    snprintf(d->description, sizeof d->description, "%s, %d thread%s, oneDNN %s", d->isa.name, d->threads, d->threads == 1 ? "" : "s",
+             lth_onednn_version());
     *out = d;
     return LT_OK;
 }
@@ -124,7 +133,9 @@ static void *grow(lth_device *d, void **memory, size_t *have, size_t bytes, lth_
     }
     return *memory;
 }
-void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) { return grow(d, &d->scratch.memory, &d->scratch.bytes, bytes ? bytes : 64, err); }
+void *lth_cpu_scratch(lth_device *d, size_t bytes, lth_error *err) {
+    return grow(d, &d->scratch.memory, &d->scratch.bytes, bytes ? bytes : 64, err);
+}
 void *lth_cpu_panel(lth_device *d, size_t bytes, lth_error *err) { return grow(d, &d->panel.memory, &d->panel.bytes, bytes, err); }
 
 static lt_status cpu_copy(lth_device *d, void *to, const void *from, size_t bytes, int32_t kind, lth_error *err) {
@@ -169,11 +180,12 @@ const lth_backend lth_backend_cpu = {
     .synchronize = cpu_synchronize,
     .stream = cpu_stream,
     .array_bytes = lth_cpu_array_bytes,
-    .kernels = {
+    .kernels =
+        {
 #define LTH_X(op, name) [LTH_OP_##op] = &lth_cpu_##name,
-        LTH_CPU_KERNELS(LTH_X)
+            LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X
-    },
+        },
     .sgd = lth_cpu_sgd,
     .adam = lth_cpu_adam,
     .sum_squares = lth_cpu_sum_squares,

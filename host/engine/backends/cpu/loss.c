@@ -5,11 +5,17 @@
 
 /* ---- MSE ---- */
 enum { CHUNK = 16384 };
-typedef struct mse { lth_device *d; int64_t n; const float *x, *t; float *grad, scale; double *parts; } mse;
+typedef struct mse {
+    lth_device *d;
+    int64_t n;
+    const float *x, *t;
+    float *grad, scale;
+    double *parts;
+} mse;
 static bool mse_plan(lth_device *d, lth_call *call) {
     (void)d;
-    if (!lth_plain_f32(call->in[0]) || !lth_plain_f32(call->in[1]) || call->out[0]->dtype != LT_F32 || !lth_same_shape(call->in[0], call->in[1]) ||
-        lth_count(call->in[0]) == 0) {
+    if (!lth_plain_f32(call->in[0]) || !lth_plain_f32(call->in[1]) || call->out[0]->dtype != LT_F32 ||
+        !lth_same_shape(call->in[0], call->in[1]) || lth_count(call->in[0]) == 0) {
         return false;
     }
     call->workspace_bytes = call->save ? lth_floats((size_t)lth_count(call->in[0])) : 0;
@@ -24,7 +30,11 @@ static void mse_chunk(void *arg, int64_t i, int thread) {
 static lt_status mse_forward(lth_device *d, const lth_call *call, lth_error *err) {
     const int64_t reduction = call->attrs->i[0], n = lth_count(call->in[0]), chunks = lth_div_up(n, CHUNK);
     float *out = call->out[0]->data;
-    mse m = {.d = d, .n = n, .x = call->in[0]->data, .t = call->in[1]->data, .grad = call->save ? call->workspace : NULL,
+    mse m = {.d = d,
+             .n = n,
+             .x = call->in[0]->data,
+             .t = call->in[1]->data,
+             .grad = call->save ? call->workspace : NULL,
              .scale = reduction == LT_MEAN ? (float)(2.0 / (double)n) : 2.f};
     m.parts = lth_cpu_scratch(d, (size_t)chunks * sizeof(double), err);
     if (!m.parts) {
@@ -67,12 +77,21 @@ static lt_status mse_backward(lth_device *d, const lth_call *call, lth_error *er
 const lth_kernel lth_cpu_mse_loss = {mse_plan, mse_forward, mse_backward};
 
 /* ---- cross-entropy ---- */
-typedef struct entropy { lth_device *d; int64_t rows, cols, step; const float *x; const int64_t *target, *ignore; float smoothing, scale, *loss, *grad; } entropy;
-static bool labels_plain(const lth_array *t, int64_t rows) { return t && t->dtype == LT_I64 && t->ndim == 1 && t->shape[0] == rows && lth_plain(t); }
+typedef struct entropy {
+    lth_device *d;
+    int64_t rows, cols, step;
+    const float *x;
+    const int64_t *target, *ignore;
+    float smoothing, scale, *loss, *grad;
+} entropy;
+static bool labels_plain(const lth_array *t, int64_t rows) {
+    return t && t->dtype == LT_I64 && t->ndim == 1 && t->shape[0] == rows && lth_plain(t);
+}
 static bool entropy_plan(lth_device *d, lth_call *call) {
     (void)d;
     const lth_array *x = call->in[0];
-    if (!lth_plain_f32(x) || x->ndim != 2 || !labels_plain(call->in[1], x->shape[0]) || (call->n_in > 2 && call->in[2]) || lth_count(x) == 0) {
+    if (!lth_plain_f32(x) || x->ndim != 2 || !labels_plain(call->in[1], x->shape[0]) || (call->n_in > 2 && call->in[2]) ||
+        lth_count(x) == 0) {
         return false;
     }
     call->workspace_bytes = lth_floats((size_t)x->shape[0]) + (call->save ? lth_floats((size_t)lth_count(x)) : 0);
@@ -82,8 +101,8 @@ static void entropy_chunk(void *arg, int64_t i, int thread) {
     entropy *e = arg;
     const int64_t at = i * e->step;
     (void)thread;
-    e->d->isa.cross_entropy(lth_min64(e->step, e->rows - at), e->cols, e->x + at * e->cols, e->target + at, e->ignore, e->smoothing, e->scale, e->loss + at,
-                            e->grad ? e->grad + at * e->cols : NULL);
+    e->d->isa.cross_entropy(lth_min64(e->step, e->rows - at), e->cols, e->x + at * e->cols, e->target + at, e->ignore, e->smoothing,
+                            e->scale, e->loss + at, e->grad ? e->grad + at * e->cols : NULL);
 }
 /* Rows that count; a label outside 0..C-1 is an error. */
 static lt_status count_labels(const entropy *e, int64_t *counted, lth_error *err) {
@@ -94,8 +113,8 @@ static lt_status count_labels(const entropy *e, int64_t *counted, lth_error *err
             continue;
         }
         if (t < 0 || t >= e->cols) {
-            return lth_fail(err, LT_EINDEX, "cross_entropy: row %lld has the label %lld, outside 0..%lld (C = %lld)", (long long)r, (long long)t,
-                            (long long)(e->cols - 1), (long long)e->cols);
+            return lth_fail(err, LT_EINDEX, "cross_entropy: row %lld has the label %lld, outside 0..%lld (C = %lld)", (long long)r,
+                            (long long)t, (long long)(e->cols - 1), (long long)e->cols);
         }
         ++*counted;
     }
@@ -105,8 +124,13 @@ static lt_status entropy_forward(lth_device *d, const lth_call *call, lth_error 
     const lth_array *x = call->in[0];
     const int64_t reduction = call->attrs->i[0];
     float *out = call->out[0]->data;
-    entropy e = {.d = d, .rows = x->shape[0], .cols = x->shape[1], .x = x->data, .target = call->in[1]->data,
-                 .ignore = call->attrs->i[1] ? &call->attrs->i[2] : NULL, .smoothing = (float)call->attrs->f[0]};
+    entropy e = {.d = d,
+                 .rows = x->shape[0],
+                 .cols = x->shape[1],
+                 .x = x->data,
+                 .target = call->in[1]->data,
+                 .ignore = call->attrs->i[1] ? &call->attrs->i[2] : NULL,
+                 .smoothing = (float)call->attrs->f[0]};
     int64_t counted = 0;
     const lt_status s = count_labels(&e, &counted, err);
     if (s < 0) {
@@ -129,7 +153,8 @@ static lt_status entropy_backward(lth_device *d, const lth_call *call, lth_error
         return LT_OK;
     }
     const int64_t rows = call->in[0]->shape[0], cols = call->in[0]->shape[1];
-    const float *grad = (const float *)(const void *)((const char *)call->workspace + lth_floats((size_t)rows)), *g = call->grad_out[0]->data;
+    const float *grad = (const float *)(const void *)((const char *)call->workspace + lth_floats((size_t)rows)),
+                *g = call->grad_out[0]->data;
     float *dx = call->grad_in[0]->data;
     if (call->attrs->i[0] != LT_NONE) {
         lth_cpu_scaled(d, rows * cols, dx, grad, *g, call->accumulate[0]);

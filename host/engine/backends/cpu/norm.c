@@ -18,8 +18,16 @@ typedef struct norm {
 } norm;
 static norm norm_of(lth_device *d, const lth_call *call) {
     const lth_array *x = call->in[0];
-    norm b = {.d = d, .call = call, .weight = optional(call, 1), .bias = optional(call, 2), .mean = optional(call, 3), .var = optional(call, 4),
-              .N = x->shape[0], .C = x->shape[1], .rest = 1, .relu = call->attrs->i[1] == LT_ACT_RELU};
+    norm b = {.d = d,
+              .call = call,
+              .weight = optional(call, 1),
+              .bias = optional(call, 2),
+              .mean = optional(call, 3),
+              .var = optional(call, 4),
+              .N = x->shape[0],
+              .C = x->shape[1],
+              .rest = 1,
+              .relu = call->attrs->i[1] == LT_ACT_RELU};
     for (int k = 2; k < x->ndim; k++) {
         b.rest *= x->shape[k];
     }
@@ -109,7 +117,8 @@ static void norm_back_channel(void *arg, int64_t c, int thread) {
         sum += t->sum(b->rest, g);
         product += t->sum_product(b->rest, g, x + at);
     }
-    const double mean = (double)b->saved[2 * c], rstd = (double)b->saved[2 * c + 1], count = (double)(b->N * b->rest), hat = (product - mean * sum) * rstd;
+    const double mean = (double)b->saved[2 * c], rstd = (double)b->saved[2 * c + 1], count = (double)(b->N * b->rest),
+                 hat = (product - mean * sum) * rstd;
     if (b->weight && call->need[1]) {
         float *dw = lth_f32(call->grad_in[1]) + c;
         *dw = (float)hat + (call->accumulate[1] ? *dw : 0.f);
@@ -125,7 +134,8 @@ static void norm_back_channel(void *arg, int64_t c, int thread) {
     const double shift = b->batch_stats ? -k * sum / count - slope * mean : 0;
     for (int64_t n = 0; n < b->N; n++) {
         const int64_t at = (n * b->C + c) * b->rest;
-        t->affine2(b->rest, spare ? spare + n * b->rest : dy + at, x + at, lth_f32(call->grad_in[0]) + at, (float)k, (float)slope, (float)shift, call->accumulate[0]);
+        t->affine2(b->rest, spare ? spare + n * b->rest : dy + at, x + at, lth_f32(call->grad_in[0]) + at, (float)k, (float)slope,
+                   (float)shift, call->accumulate[0]);
     }
 }
 static lt_status norm_backward(lth_device *d, const lth_call *call, lth_error *err) {
@@ -147,7 +157,12 @@ static lt_status norm_backward(lth_device *d, const lth_call *call, lth_error *e
 const lth_kernel lth_cpu_batch_norm = {norm_plan, norm_forward, norm_backward};
 
 /* ---- layer norm; the workspace holds means, then 1/std ---- */
-typedef struct layer { lth_device *d; const lth_call *call; int64_t rows, cols, step; float *mean, *rstd, *parts; } layer;
+typedef struct layer {
+    lth_device *d;
+    const lth_call *call;
+    int64_t rows, cols, step;
+    float *mean, *rstd, *parts;
+} layer;
 static layer layer_of(lth_device *d, const lth_call *call) {
     const lth_array *x = call->in[0];
     layer l = {.d = d, .call = call, .cols = x->shape[x->ndim - 1]};
@@ -161,7 +176,8 @@ static layer layer_of(lth_device *d, const lth_call *call) {
 static bool layer_plan(lth_device *d, lth_call *call) {
     const lth_array *x = call->in[0];
     (void)d;
-    if (!lth_plain_f32(x) || x->ndim < 1 || lth_count(x) == 0 || !plain_or_absent(optional(call, 1)) || !plain_or_absent(optional(call, 2))) {
+    if (!lth_plain_f32(x) || x->ndim < 1 || lth_count(x) == 0 || !plain_or_absent(optional(call, 1)) ||
+        !plain_or_absent(optional(call, 2))) {
         return false;
     }
     call->workspace_bytes = lth_floats((size_t)(2 * (lth_count(x) / x->shape[x->ndim - 1])));
@@ -172,8 +188,9 @@ static void layer_chunk(void *arg, int64_t i, int thread) {
     const layer *l = arg;
     const int64_t at = i * l->step, rows = lth_min64(l->step, l->rows - at);
     (void)thread;
-    l->d->isa.layer_norm(rows, l->cols, lth_f32(l->call->in[0]) + at * l->cols, data_of(optional(l->call, 1)), data_of(optional(l->call, 2)),
-                         (float)l->call->attrs->f[0], lth_f32(l->call->out[0]) + at * l->cols, l->mean + at, l->rstd + at);
+    l->d->isa.layer_norm(rows, l->cols, lth_f32(l->call->in[0]) + at * l->cols, data_of(optional(l->call, 1)),
+                         data_of(optional(l->call, 2)), (float)l->call->attrs->f[0], lth_f32(l->call->out[0]) + at * l->cols, l->mean + at,
+                         l->rstd + at);
 }
 static lt_status layer_forward(lth_device *d, const lth_call *call, lth_error *err) {
     (void)err;
@@ -188,8 +205,9 @@ static void layer_back_chunk(void *arg, int64_t i, int thread) {
     float *dw = l->parts + 2 * i * l->cols;
     (void)thread;
     memset(dw, 0, (size_t)(2 * l->cols) * sizeof *dw);
-    l->d->isa.layer_norm_back(rows, l->cols, lth_f32(call->in[0]) + at * l->cols, data_of(optional(call, 1)), lth_f32(call->grad_out[0]) + at * l->cols,
-                              l->mean + at, l->rstd + at, call->need[0] ? lth_f32(call->grad_in[0]) + at * l->cols : NULL, call->accumulate[0], dw, dw + l->cols);
+    l->d->isa.layer_norm_back(rows, l->cols, lth_f32(call->in[0]) + at * l->cols, data_of(optional(call, 1)),
+                              lth_f32(call->grad_out[0]) + at * l->cols, l->mean + at, l->rstd + at,
+                              call->need[0] ? lth_f32(call->grad_in[0]) + at * l->cols : NULL, call->accumulate[0], dw, dw + l->cols);
 }
 static lt_status layer_backward(lth_device *d, const lth_call *call, lth_error *err) {
     if (lth_cpu_no_gradient(d, call)) {
@@ -221,7 +239,8 @@ static lt_status embedding_forward(lth_device *d, const lth_call *call, lth_erro
     (void)d;
     for (int64_t i = 0; i < n; i++) {
         if (index[i] < 0 || index[i] >= V) {
-            return lth_fail(err, LT_EINDEX, "embedding: index %lld at position %lld is outside 0..%lld", (long long)index[i], (long long)i, (long long)(V - 1));
+            return lth_fail(err, LT_EINDEX, "embedding: index %lld at position %lld is outside 0..%lld", (long long)index[i], (long long)i,
+                            (long long)(V - 1));
         }
         memcpy(lth_f32(call->out[0]) + i * D, lth_f32(call->in[1]) + index[i] * D, (size_t)D * sizeof(float));
     }

@@ -43,15 +43,18 @@ struct lth_prim {
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive, reorder;
     int n_args, ids[LTH_PRIM_MAX_ARGS];
-    dnnl_memory_t *memory;          /* threads x (n_args + 1): the last is the scratchpad */
+    dnnl_memory_t *memory; /* threads x (n_args + 1): the last is the scratchpad */
     dnnl_memory_t reorder_from, reorder_to;
     size_t scratch_bytes, weight_bytes;
     char impl[48];
 };
-typedef struct descs { desc src, weights, bias, dst; } descs; /* by role; data and weights passes: src is diff_src or src, ... */
+typedef struct descs {
+    desc src, weights, bias, dst;
+} descs; /* by role; data and weights passes: src is diff_src or src, ... */
 
 static lt_status trouble(lth_error *err, const char *what, dnnl_status_t status) {
-    return lth_fail(err, status == dnnl_out_of_memory ? LT_ENOMEM : LT_EUNSUPPORTED, "oneDNN %s: %s failed with status %d", lth_onednn_version(), what, (int)status);
+    return lth_fail(err, status == dnnl_out_of_memory ? LT_ENOMEM : LT_EUNSUPPORTED, "oneDNN %s: %s failed with status %d",
+                    lth_onednn_version(), what, (int)status);
 }
 const char *lth_onednn_version(void) {
     static char text[16];
@@ -67,7 +70,9 @@ static lt_status open_engine(lth_onednn *o, lth_error *err) {
     }
 #if defined(__x86_64__)
     if (o->isa) { /* refused once a primitive exists in this process: then the best set stays */
-        dnnl_set_max_cpu_isa(!strcmp(o->isa, "avx512") ? dnnl_cpu_isa_avx512_core : !strcmp(o->isa, "avx2") ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41);
+        dnnl_set_max_cpu_isa(!strcmp(o->isa, "avx512") ? dnnl_cpu_isa_avx512_core
+                             : !strcmp(o->isa, "avx2") ? dnnl_cpu_isa_avx2
+                                                       : dnnl_cpu_isa_sse41);
     }
 #endif
     dnnl_engine_t engine = NULL;
@@ -104,7 +109,8 @@ static void matmul_descs(const lth_prim_key *key, descs *d) {
 static void conv_descs(const lth_prim_key *key, descs *d) {
     const int64_t G = key->conv.groups;
     const dnnl_dims_t x = {key->conv.N, key->conv.C, key->conv.H, key->conv.W}, y = {key->conv.N, key->conv.O, key->conv.OH, key->conv.OW};
-    const dnnl_dims_t w = {key->conv.O, key->conv.C, key->conv.KH, key->conv.KW}, wg = {G, key->conv.O / G, key->conv.C / G, key->conv.KH, key->conv.KW};
+    const dnnl_dims_t w = {key->conv.O, key->conv.C, key->conv.KH, key->conv.KW},
+                      wg = {G, key->conv.O / G, key->conv.C / G, key->conv.KH, key->conv.KW};
     const dnnl_dims_t b = {key->conv.O};
     desc_tag(&d->src, 4, x, key->conv.src_c16 ? dnnl_nChw16c : dnnl_nchw);
     desc_tag(&d->dst, 4, y, key->conv.dst_c16 ? dnnl_nChw16c : dnnl_nchw);
@@ -115,9 +121,12 @@ static void conv_descs(const lth_prim_key *key, descs *d) {
 }
 static dnnl_alg_kind_t eltwise(int64_t act) {
     switch (act) {
-    case LT_ACT_TANH: return dnnl_eltwise_tanh;
-    case LT_ACT_SIGMOID: return dnnl_eltwise_logistic;
-    default: return dnnl_eltwise_relu;
+    case LT_ACT_TANH:
+        return dnnl_eltwise_tanh;
+    case LT_ACT_SIGMOID:
+        return dnnl_eltwise_logistic;
+    default:
+        return dnnl_eltwise_relu;
     }
 }
 static dnnl_primitive_attr_t make_attr(const lth_prim_key *key) {
@@ -149,7 +158,8 @@ static dnnl_primitive_attr_t make_attr(const lth_prim_key *key) {
 
 /* ---- primitive descriptors ---- */
 #if DNNL_VERSION_MAJOR >= 3
-static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const lth_prim_key *k, const descs *d, dnnl_primitive_attr_t attr) {
+static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const lth_prim_key *k, const descs *d,
+                             dnnl_primitive_attr_t attr) {
     const desc bias = k->bias ? d->bias : NULL;
     if (k->kind == LTH_PRIM_MATMUL) {
         return dnnl_matmul_primitive_desc_create(pd, e, d->src, d->weights, bias, d->dst, attr);
@@ -157,8 +167,8 @@ static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
     const dnnl_dims_t dil = {k->conv.dilation[0] - 1, k->conv.dilation[1] - 1}, stride = {k->conv.stride[0], k->conv.stride[1]};
     const dnnl_dims_t pad = {k->conv.padding[0], k->conv.padding[1]};
     dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t s = dnnl_convolution_forward_primitive_desc_create(&hint, e, dnnl_forward_training, dnnl_convolution_direct, d->src, d->weights, bias, d->dst,
-                                                                     stride, dil, pad, pad, attr);
+    dnnl_status_t s = dnnl_convolution_forward_primitive_desc_create(&hint, e, dnnl_forward_training, dnnl_convolution_direct, d->src,
+                                                                     d->weights, bias, d->dst, stride, dil, pad, pad, attr);
     if (k->kind == LTH_PRIM_CONV || s != dnnl_success) {
         *pd = hint;
         return s;
@@ -167,14 +177,15 @@ static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
         s = dnnl_convolution_backward_data_primitive_desc_create(pd, e, dnnl_convolution_direct, d->src, d->weights, d->dst, stride, dil,
                                                                  pad, pad, hint, attr);
     } else {
-        s = dnnl_convolution_backward_weights_primitive_desc_create(pd, e, dnnl_convolution_direct, d->src, d->weights, bias, d->dst, stride, dil,
-                                                                    pad, pad, hint, attr);
+        s = dnnl_convolution_backward_weights_primitive_desc_create(pd, e, dnnl_convolution_direct, d->src, d->weights, bias, d->dst,
+                                                                    stride, dil, pad, pad, hint, attr);
     }
     dnnl_primitive_desc_destroy(hint);
     return s;
 }
 #else
-static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const lth_prim_key *k, const descs *d, dnnl_primitive_attr_t attr) {
+static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const lth_prim_key *k, const descs *d,
+                             dnnl_primitive_attr_t attr) {
     const desc *bias = k->bias ? &d->bias : NULL;
     if (k->kind == LTH_PRIM_MATMUL) {
         dnnl_matmul_desc_t op;
@@ -184,8 +195,8 @@ static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
     const dnnl_dims_t dil = {k->conv.dilation[0] - 1, k->conv.dilation[1] - 1}, stride = {k->conv.stride[0], k->conv.stride[1]};
     const dnnl_dims_t pad = {k->conv.padding[0], k->conv.padding[1]};
     dnnl_convolution_desc_t op;
-    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_training, dnnl_convolution_direct, &d->src, &d->weights, bias, &d->dst,
-                                                                 stride, dil, pad, pad);
+    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_training, dnnl_convolution_direct, &d->src, &d->weights,
+                                                                 bias, &d->dst, stride, dil, pad, pad);
     dnnl_primitive_desc_t hint = NULL;
     s = s == dnnl_success ? dnnl_primitive_desc_create(&hint, &op, attr, e, NULL) : s;
     if (k->kind == LTH_PRIM_CONV || s != dnnl_success) {
@@ -193,10 +204,11 @@ static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
         return s;
     }
     if (k->kind == LTH_PRIM_CONV_DATA) {
-        s = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &d->src, &d->weights, &d->dst, stride, dil, pad, pad);
+        s = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &d->src, &d->weights, &d->dst, stride, dil, pad,
+                                                             pad);
     } else {
-        s = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &d->src, &d->weights, bias, &d->dst, stride, dil,
-                                                                pad, pad);
+        s = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &d->src, &d->weights, bias, &d->dst, stride,
+                                                                dil, pad, pad);
     }
     s = s == dnnl_success ? dnnl_primitive_desc_create(pd, &op, attr, e, hint) : s;
     dnnl_primitive_desc_destroy(hint);
@@ -205,7 +217,10 @@ static dnnl_status_t make_pd(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
 #endif
 
 /* ---- making one ---- */
-typedef struct argument { int id; dnnl_query_t what; } argument;
+typedef struct argument {
+    int id;
+    dnnl_query_t what;
+} argument;
 static int arguments(const lth_prim_key *key, argument *a) {
     int n = 0;
     if (key->kind == LTH_PRIM_CONV_DATA) {

@@ -2,16 +2,36 @@
  * 16 planes at a time. Refuses windows of more than 255 elements (their index is a byte), and what is not f32. */
 #include "engine/backends/cpu/cpu.h"
 
-typedef struct pools { lth_device *d; lth_pool p; int64_t planes, units; bool plain, max, add; const float *x, *dy; float *y, *dx, *spare; uint8_t *index; } pools;
+typedef struct pools {
+    lth_device *d;
+    lth_pool p;
+    int64_t planes, units;
+    bool plain, max, add;
+    const float *x, *dy;
+    float *y, *dx, *spare;
+    uint8_t *index;
+} pools;
 
 static pools pools_of(lth_device *d, const lth_call *call) {
     const lth_array *x = call->in[0], *y = call->out[0];
     const int64_t *i = call->attrs->i;
     pools p = {.d = d, .plain = x->layout == LTH_STRIDED, .max = call->op == LTH_OP_MAX_POOL2D};
-    p.p = (lth_pool){.planes = 1, .H = (int)x->shape[2], .W = (int)x->shape[3], .OH = (int)y->shape[2], .OW = (int)y->shape[3], .KH = (int)i[0], .KW = (int)i[1],
-                     .SH = (int)(i[2] ? i[2] : i[0]), .SW = (int)(i[3] ? i[3] : i[1]), .PH = (int)i[4], .PW = (int)i[5], .count_pad = i[7] != 0};
+    p.p = (lth_pool){.planes = 1,
+                     .H = (int)x->shape[2],
+                     .W = (int)x->shape[3],
+                     .OH = (int)y->shape[2],
+                     .OW = (int)y->shape[3],
+                     .KH = (int)i[0],
+                     .KW = (int)i[1],
+                     .SH = (int)(i[2] ? i[2] : i[0]),
+                     .SW = (int)(i[3] ? i[3] : i[1]),
+                     .PH = (int)i[4],
+                     .PW = (int)i[5],
+                     .count_pad = i[7] != 0};
     p.planes = x->shape[0] * x->shape[1];
-    p.units = p.plain ? lth_div_up(p.planes, 16) : x->layout == LTH_N16C ? lth_div_up(x->shape[0], 16) * x->shape[1] : x->shape[0] * lth_div_up(x->shape[1], 16);
+    p.units = p.plain                 ? lth_div_up(p.planes, 16)
+              : x->layout == LTH_N16C ? lth_div_up(x->shape[0], 16) * x->shape[1]
+                                      : x->shape[0] * lth_div_up(x->shape[1], 16);
     return p;
 }
 static int64_t in_floats(const pools *p) { return (int64_t)p->p.H * p->p.W * 16; }
@@ -19,7 +39,8 @@ static int64_t out_floats(const pools *p) { return (int64_t)p->p.OH * p->p.OW * 
 static bool pool_plan(lth_device *d, lth_call *call) {
     const lth_array *x = call->in[0];
     const int64_t *i = call->attrs->i;
-    if (x->dtype != LT_F32 || x->ndim != 4 || (x->layout == LTH_STRIDED && !lth_plain(x)) || i[0] * i[1] > 255 || lth_count(x) == 0 || lth_count(call->out[0]) == 0) {
+    if (x->dtype != LT_F32 || x->ndim != 4 || (x->layout == LTH_STRIDED && !lth_plain(x)) || i[0] * i[1] > 255 || lth_count(x) == 0 ||
+        lth_count(call->out[0]) == 0) {
         return false;
     }
     if (2 * i[4] > i[0] || 2 * i[5] > i[1]) {

@@ -5,7 +5,16 @@
 #include <math.h>
 
 enum { CHUNK = 16384 };
-typedef struct flat { lth_device *d; int64_t n; float *p, *m, *v, *top; const float *g; lth_sgd_values sgd; lth_adam_values adam; float a, b; double *parts; } flat;
+typedef struct flat {
+    lth_device *d;
+    int64_t n;
+    float *p, *m, *v, *top;
+    const float *g;
+    lth_sgd_values sgd;
+    lth_adam_values adam;
+    float a, b;
+    double *parts;
+} flat;
 static int64_t width(const flat *f, int64_t chunk) { return lth_min64(CHUNK, f->n - chunk * CHUNK); }
 static float *at(float *p, int64_t chunk) { return p ? p + chunk * CHUNK : NULL; }
 
@@ -15,7 +24,8 @@ static lt_status check(const lt_span *span, int slots, const char *what, lth_err
     }
     for (int i = 0; i < slots; i++) {
         if (i >= span->n_slots || !span->slot[i]) {
-            return lth_fail(err, LT_EINVAL, "%s: the span \"%s\" has %d state slots, %d are needed", what, span->name ? span->name : "", (int)span->n_slots, slots);
+            return lth_fail(err, LT_EINVAL, "%s: the span \"%s\" has %d state slots, %d are needed", what, span->name ? span->name : "",
+                            (int)span->n_slots, slots);
         }
     }
     return LT_OK;
@@ -31,8 +41,13 @@ lt_status lth_cpu_sgd(lth_device *d, const lt_span *span, const lt_sgd_args *arg
         return status;
     }
     flat f = {.d = d, .n = span->n, .p = span->param, .g = span->grad, .m = args->momentum != 0 ? span->slot[0] : NULL};
-    f.sgd = (lth_sgd_values){.lr = (float)args->lr, .momentum = (float)args->momentum, .one_less_dampening = (float)(1 - args->dampening),
-                             .weight_decay = (float)args->weight_decay, .nesterov = args->nesterov, .maximize = args->maximize, .first = span->step <= 1};
+    f.sgd = (lth_sgd_values){.lr = (float)args->lr,
+                             .momentum = (float)args->momentum,
+                             .one_less_dampening = (float)(1 - args->dampening),
+                             .weight_decay = (float)args->weight_decay,
+                             .nesterov = args->nesterov,
+                             .maximize = args->maximize,
+                             .first = span->step <= 1};
     lth_cpu_run(d, lth_div_up(f.n, CHUNK), (double)f.n * 4e-4, sgd_chunk, &f);
     return LT_OK;
 }
@@ -48,11 +63,22 @@ lt_status lth_cpu_adam(lth_device *d, const lt_span *span, const lt_adam_args *a
     }
     const double step = (double)(span->step < 1 ? 1 : span->step);
     const double c1 = 1 - pow(args->beta1, step), c2 = sqrt(1 - pow(args->beta2, step));
-    flat f = {.d = d, .n = span->n, .p = span->param, .g = span->grad, .m = span->slot[0], .v = span->slot[1], .top = args->amsgrad ? span->slot[2] : NULL};
-    f.adam = (lth_adam_values){.lerp1 = (float)(1 - args->beta1), .beta2 = (float)args->beta2, .one_less_beta2 = (float)(1 - args->beta2),
-                               .inv_root_correction2 = (float)(1 / c2), .eps = (float)args->eps, .step = (float)(args->lr / c1),
+    flat f = {.d = d,
+              .n = span->n,
+              .p = span->param,
+              .g = span->grad,
+              .m = span->slot[0],
+              .v = span->slot[1],
+              .top = args->amsgrad ? span->slot[2] : NULL};
+    f.adam = (lth_adam_values){.lerp1 = (float)(1 - args->beta1),
+                               .beta2 = (float)args->beta2,
+                               .one_less_beta2 = (float)(1 - args->beta2),
+                               .inv_root_correction2 = (float)(1 / c2),
+                               .eps = (float)args->eps,
+                               .step = (float)(args->lr / c1),
                                .decay = args->decoupled ? (float)(1 - args->lr * args->weight_decay) : 1.f,
-                               .weight_decay = args->decoupled ? 0.f : (float)args->weight_decay, .maximize = args->maximize};
+                               .weight_decay = args->decoupled ? 0.f : (float)args->weight_decay,
+                               .maximize = args->maximize};
     lth_cpu_run(d, lth_div_up(f.n, CHUNK), (double)f.n * 7e-4, adam_chunk, &f);
     return LT_OK;
 }

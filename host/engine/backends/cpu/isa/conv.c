@@ -82,64 +82,65 @@ static void nconv_pack(const lth_nconv *c, const float *w, float *forward, float
 }
 
 /* ---- forward: a tile of `no` outputs by `nx` pixels, all taps ---- */
-INLINE void forward_tile(const int no, const int nx, const lth_nconv *c, const float *x, const float *w, const float *bias, bool relu, float *to, int64_t to_at) {
+INLINE void forward_tile(const int no, const int nx, const lth_nconv *c, const float *x, const float *w, const float *bias, bool relu,
+                         float *to, int64_t to_at) {
     vec a[TO][TX];
     const int64_t step = c->SW * 16;
     UNROLL for (int o = 0; o < no; o++) {
-        UNROLL for (int j = 0; j < nx; j++) {
-            a[o][j] = v_set(bias ? bias[o] : 0.f);
-        }
+        UNROLL for (int j = 0; j < nx; j++) { a[o][j] = v_set(bias ? bias[o] : 0.f); }
     }
     for (int ch = 0; ch < c->C; ch++) {
         for (int ky = 0; ky < c->KH; ky++) {
             const float *row = x + (int64_t)(ch * c->HP + ky) * c->WP * 16;
             for (int kx = 0; kx < c->KW; kx++, row += 16, w += no) {
                 vec v[TX];
-                UNROLL for (int j = 0; j < nx; j++) {
-                    v[j] = v_load(row + j * step);
-                }
+                UNROLL for (int j = 0; j < nx; j++) { v[j] = v_load(row + j * step); }
                 UNROLL for (int o = 0; o < no; o++) {
                     const vec f = v_set(w[o]);
-                    UNROLL for (int j = 0; j < nx; j++) {
-                        a[o][j] = v_fma(v[j], f, a[o][j]);
-                    }
+                    UNROLL for (int j = 0; j < nx; j++) { a[o][j] = v_fma(v[j], f, a[o][j]); }
                 }
             }
         }
     }
     UNROLL for (int o = 0; o < no; o++) {
-        UNROLL for (int j = 0; j < nx; j++) {
-            v_store(to + o * to_at + j * 16, relu ? v_max((vec){0}, a[o][j]) : a[o][j]);
-        }
+        UNROLL for (int j = 0; j < nx; j++) { v_store(to + o * to_at + j * 16, relu ? v_max((vec){0}, a[o][j]) : a[o][j]); }
     }
 }
 typedef void forward_fn(const lth_nconv *, const float *, const float *, const float *, bool, float *, int64_t);
-#define FORWARD(no, nx) \
-    static void forward_##no##_##nx(const lth_nconv *c, const float *x, const float *w, const float *bias, bool relu, float *to, int64_t to_at) { \
-        forward_tile(no, nx, c, x, w, bias, relu, to, to_at); \
+#define FORWARD(no, nx)                                                                                                                    \
+    static void forward_##no##_##nx(const lth_nconv *c, const float *x, const float *w, const float *bias, bool relu, float *to,           \
+                                    int64_t to_at) {                                                                                       \
+        forward_tile(no, nx, c, x, w, bias, relu, to, to_at);                                                                              \
     }
 #define FORWARDS(no) FORWARD(no, 1) FORWARD(no, 2) FORWARD(no, 3) FORWARD(no, 4)
-FORWARDS(1) FORWARDS(2)
+FORWARDS(1)
+FORWARDS(2)
 #if LTH_ISA == 2
-FORWARDS(3) FORWARDS(4)
-FORWARD(1, 5) FORWARD(2, 5) FORWARD(3, 5) FORWARD(4, 5) FORWARD(1, 6) FORWARD(2, 6) FORWARD(3, 6) FORWARD(4, 6)
-#define ROW_OF(no) {forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4, forward_##no##_5, forward_##no##_6}
-static forward_fn *const forwards[TO][TX] = {ROW_OF(1), ROW_OF(2), ROW_OF(3), ROW_OF(4)};
+    FORWARDS(3) FORWARDS(4) FORWARD(1, 5) FORWARD(2, 5) FORWARD(3, 5) FORWARD(4, 5) FORWARD(1, 6) FORWARD(2, 6) FORWARD(3, 6) FORWARD(4, 6)
+#define ROW_OF(no)                                                                                                                         \
+    { forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4, forward_##no##_5, forward_##no##_6 }
+        static forward_fn *const forwards[TO][TX] = {ROW_OF(1), ROW_OF(2), ROW_OF(3), ROW_OF(4)};
 #else
-#define ROW_OF(no) {forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4}
-static forward_fn *const forwards[TO][TX] = {ROW_OF(1), ROW_OF(2)};
+#define ROW_OF(no)                                                                                                                         \
+    { forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4 }
+    static forward_fn *const forwards[TO][TX] = {ROW_OF(1), ROW_OF(2)};
 #endif
 
 INLINE vec activate(int act, vec v) {
     switch (act) {
-    case LT_ACT_RELU: return v_max((vec){0}, v);
-    case LT_ACT_TANH: return v_tanh(v);
-    case LT_ACT_SIGMOID: return v_sigmoid(v);
-    default: return v;
+    case LT_ACT_RELU:
+        return v_max((vec){0}, v);
+    case LT_ACT_TANH:
+        return v_tanh(v);
+    case LT_ACT_SIGMOID:
+        return v_sigmoid(v);
+    default:
+        return v;
     }
 }
 /* One output row of one block of outputs: [no][OW][16] at to, to_at apart. */
-static void forward_row(const lth_nconv *c, int oy, int no, const float *x, const float *w, const float *bias, bool relu, float *to, int64_t to_at) {
+static void forward_row(const lth_nconv *c, int oy, int no, const float *x, const float *w, const float *bias, bool relu, float *to,
+                        int64_t to_at) {
     const int tiles = parts_of(c->OW, TX);
     for (int t = 0; t < tiles; t++) {
         const int x0 = part(c->OW, tiles, t), nx = part(c->OW, tiles, t + 1) - x0;
@@ -179,7 +180,8 @@ static void pool_rows_2x2(const lth_nconv *c, int py, int no, const float *rows,
             const int64_t to = (((int64_t)o * c->PH + py) * c->PW + px) * 16;
             const float *from = rows + ((int64_t)o * c->OW + px * 2) * 16;
             for (int v = 0; v < 16; v += VL) {
-                const vec a = v_load(from + v), b = v_load(from + 16 + v), e = v_load(from + row_at + v), f = v_load(from + row_at + 16 + v);
+                const vec a = v_load(from + v), b = v_load(from + 16 + v), e = v_load(from + row_at + v),
+                          f = v_load(from + row_at + 16 + v);
                 const vmask right = v_gt(b, a), right2 = v_gt(f, e);
                 const vec m1 = v_max(b, a), m2 = v_max(f, e);
                 const vmask lower = v_gt(m2, m1);
@@ -200,7 +202,8 @@ static void clear_lanes(int lanes, int64_t pixels, float *y) {
         }
     }
 }
-static void nconv_forward(const lth_nconv *c, const float *x, const float *packed, const float *bias, float *y, uint8_t *index, float *scratch) {
+static void nconv_forward(const lth_nconv *c, const float *x, const float *packed, const float *bias, float *y, uint8_t *index,
+                          float *scratch) {
     const int taps = c->C * c->KH * c->KW, blocks = parts_of(c->O, TO);
     const int64_t row = (int64_t)c->OW * 16;
     for (int b = 0; b < blocks; b++) {
@@ -232,10 +235,14 @@ static void nconv_forward(const lth_nconv *c, const float *x, const float *packe
 /* ---- backward: pool and activation, bias ---- */
 INLINE vec slope(int act, vec g, vec y) {
     switch (act) {
-    case LT_ACT_RELU: return v_keep(v_gt(y, (vec){0}), g);
-    case LT_ACT_TANH: return g * (1.f - y * y);
-    case LT_ACT_SIGMOID: return g * ((1.f - y) * y);
-    default: return g;
+    case LT_ACT_RELU:
+        return v_keep(v_gt(y, (vec){0}), g);
+    case LT_ACT_TANH:
+        return g * (1.f - y * y);
+    case LT_ACT_SIGMOID:
+        return g * ((1.f - y) * y);
+    default:
+        return g;
     }
 }
 INLINE void unpool(const int act, const lth_nconv *c, const float *y, const float *dy, const uint8_t *index, float *dz, float *db) {
@@ -243,9 +250,7 @@ INLINE void unpool(const int act, const lth_nconv *c, const float *y, const floa
     const bool whole = c->pool_h && c->PH * c->pool_h == c->OH && c->PW * c->pool_w == c->OW;
     for (int o = 0; o < c->O; o++, dz += map) {
         vec s[VPP];
-        UNROLL for (int v = 0; v < VPP; v++) {
-            s[v] = (vec){0};
-        }
+        UNROLL for (int v = 0; v < VPP; v++) { s[v] = (vec){0}; }
         if (c->pool_h && !whole) {
             memset(dz, 0, (size_t)map * sizeof *dz);
         }
@@ -282,64 +287,66 @@ INLINE void unpool(const int act, const lth_nconv *c, const float *y, const floa
 }
 static void nconv_unpool(const lth_nconv *c, const float *y, const float *dy, const uint8_t *index, float *dz, float *db) {
     switch (c->act) {
-    case LT_ACT_RELU: unpool(LT_ACT_RELU, c, y, dy, index, dz, db); break;
-    case LT_ACT_TANH: unpool(LT_ACT_TANH, c, y, dy, index, dz, db); break;
-    case LT_ACT_SIGMOID: unpool(LT_ACT_SIGMOID, c, y, dy, index, dz, db); break;
-    default: unpool(LT_ACT_NONE, c, y, dy, index, dz, db);
+    case LT_ACT_RELU:
+        unpool(LT_ACT_RELU, c, y, dy, index, dz, db);
+        break;
+    case LT_ACT_TANH:
+        unpool(LT_ACT_TANH, c, y, dy, index, dz, db);
+        break;
+    case LT_ACT_SIGMOID:
+        unpool(LT_ACT_SIGMOID, c, y, dy, index, dz, db);
+        break;
+    default:
+        unpool(LT_ACT_NONE, c, y, dy, index, dz, db);
     }
 }
 
 /* ---- backward: weights. A tile of `no` outputs by `nt` taps over some rows; acc [no][taps][VL] ---- */
-INLINE void weights_tile(const int no, const int nt, const lth_nconv *c, const float *x, const int32_t *offset, const float *dz, int rows, float *acc, int64_t acc_at) {
+INLINE void weights_tile(const int no, const int nt, const lth_nconv *c, const float *x, const int32_t *offset, const float *dz, int rows,
+                         float *acc, int64_t acc_at) {
     vec a[TO][TK];
     const float *d[TO], *p[TK];
     const int64_t step = c->SW * 16;
     UNROLL for (int o = 0; o < no; o++) {
         d[o] = dz + (int64_t)o * c->OH * c->OW * 16;
-        UNROLL for (int t = 0; t < nt; t++) {
-            a[o][t] = v_load(acc + o * acc_at + t * VL);
-        }
+        UNROLL for (int t = 0; t < nt; t++) { a[o][t] = v_load(acc + o * acc_at + t * VL); }
     }
-    UNROLL for (int t = 0; t < nt; t++) {
-        p[t] = x + offset[t];
-    }
+    UNROLL for (int t = 0; t < nt; t++) { p[t] = x + offset[t]; }
     for (int y = 0; y < rows; y++) {
         int64_t at = (int64_t)y * c->SH * c->WP * 16, to = (int64_t)y * c->OW * 16;
         for (int i = 0; i < c->OW; i++, at += step, to += 16) {
             for (int v = 0; v < 16; v += VL) {
                 vec e[TO];
-                UNROLL for (int o = 0; o < no; o++) {
-                    e[o] = v_load(d[o] + to + v);
-                }
+                UNROLL for (int o = 0; o < no; o++) { e[o] = v_load(d[o] + to + v); }
                 UNROLL for (int t = 0; t < nt; t++) {
                     const vec f = v_load(p[t] + at + v);
-                    UNROLL for (int o = 0; o < no; o++) {
-                        a[o][t] = v_fma(e[o], f, a[o][t]);
-                    }
+                    UNROLL for (int o = 0; o < no; o++) { a[o][t] = v_fma(e[o], f, a[o][t]); }
                 }
             }
         }
     }
     UNROLL for (int o = 0; o < no; o++) {
-        UNROLL for (int t = 0; t < nt; t++) {
-            v_store(acc + o * acc_at + t * VL, a[o][t]);
-        }
+        UNROLL for (int t = 0; t < nt; t++) { v_store(acc + o * acc_at + t * VL, a[o][t]); }
     }
 }
 typedef void weights_fn(const lth_nconv *, const float *, const int32_t *, const float *, int, float *, int64_t);
-#define WEIGHTS(no, nt) \
-    static void weights_##no##_##nt(const lth_nconv *c, const float *x, const int32_t *offset, const float *dz, int rows, float *acc, int64_t acc_at) { \
-        weights_tile(no, nt, c, x, offset, dz, rows, acc, acc_at); \
+#define WEIGHTS(no, nt)                                                                                                                    \
+    static void weights_##no##_##nt(const lth_nconv *c, const float *x, const int32_t *offset, const float *dz, int rows, float *acc,      \
+                                    int64_t acc_at) {                                                                                      \
+        weights_tile(no, nt, c, x, offset, dz, rows, acc, acc_at);                                                                         \
     }
-WEIGHTS(1, 1) WEIGHTS(1, 2) WEIGHTS(1, 3) WEIGHTS(1, 4) WEIGHTS(2, 1) WEIGHTS(2, 2) WEIGHTS(2, 3) WEIGHTS(2, 4)
+WEIGHTS(1, 1)
+WEIGHTS(1, 2) WEIGHTS(1, 3) WEIGHTS(1, 4) WEIGHTS(2, 1) WEIGHTS(2, 2) WEIGHTS(2, 3) WEIGHTS(2, 4)
 #if LTH_ISA == 2
-WEIGHTS(1, 5) WEIGHTS(2, 5)
-WEIGHTS(3, 1) WEIGHTS(3, 2) WEIGHTS(3, 3) WEIGHTS(3, 4) WEIGHTS(3, 5) WEIGHTS(4, 1) WEIGHTS(4, 2) WEIGHTS(4, 3) WEIGHTS(4, 4) WEIGHTS(4, 5)
-#define TAPS_OF(no) {weights_##no##_1, weights_##no##_2, weights_##no##_3, weights_##no##_4, weights_##no##_5}
-static weights_fn *const weights[TO][TK] = {TAPS_OF(1), TAPS_OF(2), TAPS_OF(3), TAPS_OF(4)};
+    WEIGHTS(1, 5) WEIGHTS(2, 5) WEIGHTS(3, 1) WEIGHTS(3, 2) WEIGHTS(3, 3) WEIGHTS(3, 4) WEIGHTS(3, 5) WEIGHTS(4, 1) WEIGHTS(4, 2)
+        WEIGHTS(4, 3) WEIGHTS(4, 4) WEIGHTS(4, 5)
+#define TAPS_OF(no)                                                                                                                        \
+    { weights_##no##_1, weights_##no##_2, weights_##no##_3, weights_##no##_4, weights_##no##_5 }
+            static weights_fn *const weights[TO][TK] = {TAPS_OF(1), TAPS_OF(2), TAPS_OF(3), TAPS_OF(4)};
 #else
-#define TAPS_OF(no) {weights_##no##_1, weights_##no##_2, weights_##no##_3, weights_##no##_4}
-static weights_fn *const weights[TO][TK] = {TAPS_OF(1), TAPS_OF(2)};
+#define TAPS_OF(no)                                                                                                                        \
+    { weights_##no##_1, weights_##no##_2, weights_##no##_3, weights_##no##_4 }
+    static weights_fn *const weights[TO][TK] = {TAPS_OF(1), TAPS_OF(2)};
 #endif
 
 /* The lanes of n vectors, summed. */
@@ -348,14 +355,10 @@ static void lane_sums(int n, const float *acc, float *to) {
 #if LTH_ISA == 2
     for (; i + 16 <= n; i += 16) {
         __m512 r[16];
-        UNROLL for (int k = 0; k < 16; k++) {
-            r[k] = v_load(acc + (i + k) * 16);
-        }
+        UNROLL for (int k = 0; k < 16; k++) { r[k] = v_load(acc + (i + k) * 16); }
         transpose_16(r);
         UNROLL for (int s = 8; s > 0; s /= 2) {
-            UNROLL for (int k = 0; k < s; k++) {
-                r[k] = r[k] + r[k + s];
-            }
+            UNROLL for (int k = 0; k < s; k++) { r[k] = r[k] + r[k + s]; }
         }
         v_store(to + i, r[0]);
     }
@@ -389,15 +392,14 @@ static void nconv_weights(const lth_nconv *c, const float *x, const float *dz, f
 }
 
 /* ---- backward: data. `nx` pixels of dz spread over nc channels of a row of dx, `nk` taps wide ---- */
-INLINE void data_tile(const int nc, const int nx, const int nk, const int stride, const lth_nconv *c, int iy, int kx, const float *dz, const float *w, float *dx) {
+INLINE void data_tile(const int nc, const int nx, const int nk, const int stride, const lth_nconv *c, int iy, int kx, const float *dz,
+                      const float *w, float *dx) {
     enum { MOST = 2 * TD + 5 };
     const int wide = (nx - 1) * stride + nk;
     const int64_t plane = (int64_t)c->HP * c->WP * 16, map = (int64_t)c->OH * c->OW * 16;
     vec a[TC][MOST];
     UNROLL for (int ch = 0; ch < nc; ch++) {
-        UNROLL for (int j = 0; j < wide; j++) {
-            a[ch][j] = v_load(dx + ch * plane + j * 16);
-        }
+        UNROLL for (int j = 0; j < wide; j++) { a[ch][j] = v_load(dx + ch * plane + j * 16); }
     }
     for (int ky = 0; ky < c->KH; ky++) {
         const int oy = (iy - ky) / stride;
@@ -417,31 +419,39 @@ INLINE void data_tile(const int nc, const int nx, const int nk, const int stride
         }
     }
     UNROLL for (int ch = 0; ch < nc; ch++) {
-        UNROLL for (int j = 0; j < wide; j++) {
-            v_store(dx + ch * plane + j * 16, a[ch][j]);
-        }
+        UNROLL for (int j = 0; j < wide; j++) { v_store(dx + ch * plane + j * 16, a[ch][j]); }
     }
 }
 typedef void data_fn(const lth_nconv *, int, int, const float *, const float *, float *);
-#define DATA(nc, nx, nk, stride) \
-    static void data_##nc##_##nx##_##nk##_##stride(const lth_nconv *c, int iy, int kx, const float *dz, const float *w, float *dx) { \
-        data_tile(nc, nx, nk, stride, c, iy, kx, dz, w, dx); \
+#define DATA(nc, nx, nk, stride)                                                                                                           \
+    static void data_##nc##_##nx##_##nk##_##stride(const lth_nconv *c, int iy, int kx, const float *dz, const float *w, float *dx) {       \
+        data_tile(nc, nx, nk, stride, c, iy, kx, dz, w, dx);                                                                               \
     }
 #define DATA_X(nc, nk, stride) DATA(nc, 1, nk, stride) DATA(nc, 2, nk, stride) DATA(nc, 3, nk, stride) DATA(nc, 4, nk, stride)
-#define DATA_K(nc) DATA_X(nc, 1, 1) DATA_X(nc, 3, 1) DATA_X(nc, 5, 1) DATA_X(nc, 1, 2) DATA_X(nc, 3, 2) DATA_X(nc, 5, 2)
+#define DATA_K(nc)             DATA_X(nc, 1, 1) DATA_X(nc, 3, 1) DATA_X(nc, 5, 1) DATA_X(nc, 1, 2) DATA_X(nc, 3, 2) DATA_X(nc, 5, 2)
 DATA_K(1)
-#define DATA_ROW(nc, nk, s) {data_##nc##_1_##nk##_##s, data_##nc##_2_##nk##_##s, data_##nc##_3_##nk##_##s, data_##nc##_4_##nk##_##s}
+#define DATA_ROW(nc, nk, s)                                                                                                                \
+    { data_##nc##_1_##nk##_##s, data_##nc##_2_##nk##_##s, data_##nc##_3_##nk##_##s, data_##nc##_4_##nk##_##s }
 #if LTH_ISA == 2
 DATA_K(2)
-DATA(1, 5, 1, 1) DATA(1, 5, 3, 1) DATA(1, 5, 5, 1) DATA(1, 6, 1, 1) DATA(1, 6, 3, 1) DATA(1, 6, 5, 1)
-DATA(2, 5, 1, 1) DATA(2, 5, 3, 1) DATA(2, 5, 5, 1) DATA(2, 6, 1, 1) DATA(2, 6, 3, 1) DATA(2, 6, 5, 1)
-#define DATA_ROW6(nc, nk, s) \
-    {data_##nc##_1_##nk##_##s, data_##nc##_2_##nk##_##s, data_##nc##_3_##nk##_##s, data_##nc##_4_##nk##_##s, data_##nc##_5_##nk##_##s, data_##nc##_6_##nk##_##s}
-#define DATA_SET(nc) \
-    {{DATA_ROW6(nc, 1, 1), DATA_ROW6(nc, 3, 1), DATA_ROW6(nc, 5, 1)}, {DATA_ROW(nc, 1, 2), DATA_ROW(nc, 3, 2), DATA_ROW(nc, 5, 2)}}
-static data_fn *const datas[TC][2][3][TD] = {DATA_SET(1), DATA_SET(2)};
+DATA(1, 5, 1, 1)
+DATA(1, 5, 3, 1) DATA(1, 5, 5, 1) DATA(1, 6, 1, 1) DATA(1, 6, 3, 1) DATA(1, 6, 5, 1) DATA(2, 5, 1, 1) DATA(2, 5, 3, 1) DATA(2, 5, 5, 1)
+    DATA(2, 6, 1, 1) DATA(2, 6, 3, 1) DATA(2, 6, 5, 1)
+#define DATA_ROW6(nc, nk, s)                                                                                                               \
+    {                                                                                                                                      \
+        data_##nc##_1_##nk##_##s, data_##nc##_2_##nk##_##s, data_##nc##_3_##nk##_##s, data_##nc##_4_##nk##_##s, data_##nc##_5_##nk##_##s,  \
+            data_##nc##_6_##nk##_##s                                                                                                       \
+    }
+#define DATA_SET(nc)                                                                                                                       \
+    {                                                                                                                                      \
+        {DATA_ROW6(nc, 1, 1), DATA_ROW6(nc, 3, 1), DATA_ROW6(nc, 5, 1)}, { DATA_ROW(nc, 1, 2), DATA_ROW(nc, 3, 2), DATA_ROW(nc, 5, 2) }    \
+    }
+        static data_fn *const datas[TC][2][3][TD] = {DATA_SET(1), DATA_SET(2)};
 #else
-#define DATA_SET(nc) {{DATA_ROW(nc, 1, 1), DATA_ROW(nc, 3, 1), DATA_ROW(nc, 5, 1)}, {DATA_ROW(nc, 1, 2), DATA_ROW(nc, 3, 2), DATA_ROW(nc, 5, 2)}}
+#define DATA_SET(nc)                                                                                                                       \
+    {                                                                                                                                      \
+        {DATA_ROW(nc, 1, 1), DATA_ROW(nc, 3, 1), DATA_ROW(nc, 5, 1)}, { DATA_ROW(nc, 1, 2), DATA_ROW(nc, 3, 2), DATA_ROW(nc, 5, 2) }       \
+    }
 static data_fn *const datas[TC][2][3][TD] = {DATA_SET(1)};
 #endif
 
