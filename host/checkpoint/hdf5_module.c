@@ -29,7 +29,8 @@ static const lth_hdf5_api *load(const char *path, lth_error *err) {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
         const char *why = dlerror();
-        lth_fail(err, LT_EABSENT, "cannot load %s, which checkpoints need: %s; install libhdf5 (Debian, Ubuntu: apt-get install libhdf5-103-1)", path,
+        lth_fail(err, LT_EABSENT,
+                 "cannot load %s, which checkpoints need: %s; install libhdf5 (Debian, Ubuntu: apt-get install libhdf5-dev)", path,
                  why ? why : "no reason given");
         return NULL;
     }
@@ -61,7 +62,8 @@ static const lth_hdf5_api *search(lth_error *err) {
         api = load(lth_buf_text(&path), err);
     } else {
         lth_fail(err, LT_EABSENT,
-                 "checkpoints need " MODULE ", which is in none of %s; build lthost with libhdf5-dev installed, or set LTHOST_LIBRARY_PATH to its folder",
+                 "checkpoints need " MODULE ", which is in none of %s; build lthost with libhdf5-dev installed, or set "
+                 "LTHOST_LIBRARY_PATH to its folder",
                  lth_buf_text(&places));
     }
     lth_buf_release(&places);

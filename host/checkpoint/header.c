@@ -6,8 +6,8 @@
 #include <xxhash.h>
 
 /* Offsets in the block; docs/checkpoints.md has the table. */
-enum { MAGIC = 0, FORMAT = 8, BLOCK_SIZE = 12, LENGTH = 16, HASH_LOW = 24, HASH_HIGH = 32, EPOCH = 40, STEP = 48, BATCHES = 56, SCORE = 64, FLAGS = 72,
-       MONITOR = 80, MONITOR_SIZE = 64, CHECKSUM = 144, END = 152 };
+enum { MAGIC = 0, FORMAT = 8, BLOCK_SIZE = 12, LENGTH = 16, HASH_LOW = 24, HASH_HIGH = 32, EPOCH = 40, STEP = 48, BATCHES = 56,
+       SCORE = 64, FLAGS = 72, MONITOR = 80, MONITOR_SIZE = 64, CHECKSUM = 144, END = 152 };
 
 static const char magic[8] = {'L', 'T', 'H', 'O', 'S', 'T', 'C', '1'};
 
@@ -110,7 +110,8 @@ static lt_status check_block(const unsigned char *block, const char *path, lth_e
     return LT_OK;
 }
 
-lt_status lth_ckpt_decode(const unsigned char *block, size_t got, uint64_t file_size, const char *path, lth_ckpt_header *out, lth_error *err) {
+lt_status lth_ckpt_decode(const unsigned char *block, size_t got, uint64_t file_size, const char *path, lth_ckpt_header *out,
+                          lth_error *err) {
     size_t start = got < sizeof magic ? got : sizeof magic;
     if (memcmp(block, magic, start) != 0) {
         return foreign(block, got, path, err);
@@ -128,8 +129,8 @@ lt_status lth_ckpt_decode(const unsigned char *block, size_t got, uint64_t file_
     uint64_t score = get(block + SCORE, 8);
     *out = (lth_ckpt_header){.length = file_size, .hash = {.low = get(block + HASH_LOW, 8), .high = get(block + HASH_HIGH, 8)}};
     out->facts = (lth_ckpt_facts){.epoch = (int64_t)get(block + EPOCH, 8), .global_step = (int64_t)get(block + STEP, 8),
-                                  .batches = (int64_t)get(block + BATCHES, 8), .has_score = block[FLAGS], .higher_is_better = block[FLAGS + 1],
-                                  .weights_only = block[FLAGS + 2]};
+                                  .batches = (int64_t)get(block + BATCHES, 8), .has_score = block[FLAGS],
+                                  .higher_is_better = block[FLAGS + 1], .weights_only = block[FLAGS + 2]};
     memcpy(&out->facts.score, &score, sizeof score);
     memcpy(out->facts.monitor, block + MONITOR, MONITOR_SIZE);
     return LT_OK;

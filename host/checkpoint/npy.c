@@ -114,7 +114,10 @@ static bool take_entry(npy *n) {
     if (!take_text(n, key, sizeof key)) {
         return false;
     }
-    bool *seen = !strcmp(key, "descr") ? &n->has_descr : !strcmp(key, "fortran_order") ? &n->has_order : !strcmp(key, "shape") ? &n->has_shape : NULL;
+    bool *seen = !strcmp(key, "descr")           ? &n->has_descr
+                 : !strcmp(key, "fortran_order") ? &n->has_order
+                 : !strcmp(key, "shape")         ? &n->has_shape
+                                                 : NULL;
     if (!seen || *seen || !take(n, ':')) {
         return malformed(n, seen && *seen ? "an entry of its header stands twice" : "its header has an unknown entry");
     }
@@ -162,8 +165,8 @@ static lt_dtype find_dtype(npy *n) {
     }
     if (!found) {
         bool object = name[0] == 'O';
-        lth_fail(n->err, LT_EDTYPE, "%s holds %s \"%s\"; f8, f4, f2, i8, i4, u1 and b1 are read: convert with x.astype(\"float32\")", n->path,
-                 object ? "Python objects," : "numbers of dtype", n->descr);
+        lth_fail(n->err, LT_EDTYPE, "%s holds %s \"%s\"; f8, f4, f2, i8, i4, u1 and b1 are read: convert with x.astype(\"float32\")",
+                 n->path, object ? "Python objects," : "numbers of dtype", n->descr);
         return 0;
     }
     if (lth_dtype_size(found) > 1 && order != '<') {
@@ -187,9 +190,11 @@ static bool data_size(npy *n, lt_dtype dtype, uint64_t have, uint64_t *size) {
     if (large && !empty) {
         lth_fail(n->err, LT_EFORMAT, "%s claims the shape %s, larger than any file", n->path, shape);
     } else if (need > have) {
-        lth_fail(n->err, LT_EFORMAT, "%s is truncated: %s of %s bytes of data for shape %s", n->path, lth_with_commas(have, a), lth_with_commas(need, b), shape);
+        lth_fail(n->err, LT_EFORMAT, "%s is truncated: %s of %s bytes of data for shape %s", n->path, lth_with_commas(have, a),
+                 lth_with_commas(need, b), shape);
     } else if (need < have) {
-        lth_fail(n->err, LT_EFORMAT, "%s holds %s bytes of data, shape %s needs %s", n->path, lth_with_commas(have, a), shape, lth_with_commas(need, b));
+        lth_fail(n->err, LT_EFORMAT, "%s holds %s bytes of data, shape %s needs %s", n->path, lth_with_commas(have, a), shape,
+                 lth_with_commas(need, b));
     }
     *size = need;
     return need == have && (empty || !large);

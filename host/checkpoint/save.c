@@ -36,8 +36,8 @@ static lt_status fail_errno(saving *s, const char *doing, int number) {
         return lth_fail(s->err, number == ENOMEM ? LT_ENOMEM : LT_EIO, "cannot %s %s: %s", doing, s->path, strerror(number));
     }
     uint64_t left = statvfs(s->dir, &info) == 0 ? (uint64_t)info.f_bavail * info.f_frsize : 0;
-    return lth_fail(s->err, LT_ENOSPC, "cannot %s %s: %s; it needs %s bytes, %s are free in %s; free some or choose another folder", doing, s->path,
-                    strerror(number), lth_with_commas(s->need, need), lth_with_commas(left, room), s->dir);
+    return lth_fail(s->err, LT_ENOSPC, "cannot %s %s: %s; it needs %s bytes, %s are free in %s; free some or choose another folder", doing,
+                    s->path, strerror(number), lth_with_commas(s->need, need), lth_with_commas(left, room), s->dir);
 }
 
 /* Removed before the failure is told, so that the free space told is what the next try finds. */
@@ -81,7 +81,8 @@ static lt_status create(saving *s) {
     static _Atomic unsigned number;
     lth_buf name = {0};
     s->dir = lth_path_dir(s->path);
-    lth_buf_printf(&name, "%s/.%.200s.%ld-%u.ckpt-tmp", s->dir ? s->dir : "", lth_path_base(s->path), (long)getpid(), atomic_fetch_add(&number, 1));
+    lth_buf_printf(&name, "%s/.%.200s.%ld-%u.ckpt-tmp", s->dir ? s->dir : "", lth_path_base(s->path), (long)getpid(),
+                   atomic_fetch_add(&number, 1));
     s->temporary = name.data;
     if (!s->dir || name.failed) {
         return lth_fail(s->err, LT_ENOMEM, "out of memory for the path %s", s->path);

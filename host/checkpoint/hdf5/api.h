@@ -40,7 +40,8 @@ typedef struct lth_hdf5_sink {
 typedef struct lth_hdf5_api {
     uint32_t struct_size, version;
     /* user_block: 0 or 512 bytes at the front that are left alone. source paths: as of a snapshot. */
-    lt_status (*write)(const lth_hdf5_host *host, lth_hdf5_stream *stream, uint64_t user_block, const lth_hdf5_source *source, lth_error *err);
+    lt_status (*write)(const lth_hdf5_host *host, lth_hdf5_stream *stream, uint64_t user_block, const lth_hdf5_source *source,
+                       lth_error *err);
     lt_status (*read)(const lth_hdf5_host *host, lth_hdf5_stream *stream, uint64_t user_block, const lth_hdf5_sink *sink, lth_error *err);
 } lth_hdf5_api;
 

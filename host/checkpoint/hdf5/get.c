@@ -48,7 +48,8 @@ static lt_status look_at_type(reader *r, hid_t type, found *f) {
             return LT_OK;
         }
     }
-    return REFUSE(r, "%s has a type that lthost does not write (HDF5 class %d, %zu bytes)", r->path, (int)H5Tget_class(type), H5Tget_size(type));
+    return REFUSE(r, "%s has a type that lthost does not write (HDF5 class %d, %zu bytes)", r->path, (int)H5Tget_class(type),
+                  H5Tget_size(type));
 }
 
 static lt_status look_at_shape(reader *r, hid_t space, found *f) {
@@ -258,7 +259,8 @@ static lt_status check_front(reader *r, hid_t file) {
     if (list >= 0) {
         H5Pclose(list);
     }
-    return good ? LT_OK : REFUSE(r, "the HDF5 data begins at byte %llu instead of %llu", (unsigned long long)size, (unsigned long long)r->front);
+    return good ? LT_OK
+                : REFUSE(r, "the HDF5 data begins at byte %llu instead of %llu", (unsigned long long)size, (unsigned long long)r->front);
 }
 
 lt_status lth_h5_get(lth_h5_call *call, uint64_t user_block, const lth_hdf5_sink *sink) {
