@@ -59,7 +59,7 @@ static const char predict_help[] = "usage: lthost predict -c FILE [options]\n"
                                    "\n"
                                    "  --ckpt_path WHAT           a file, best (the default) or last; none: fresh weights\n"
                                    "  --input FILE.npy           predict these samples instead of the datamodule's\n"
-                                   "  --module NAME              outputs of this submodule, e.g. encoder\n" RUN_OPTIONS;
+                                   "  --module NAME              outputs of this submodule, e.g. encoder; with --input, fed directly\n" RUN_OPTIONS;
 static const char print_help[] = "usage: lthost config print -c FILE [options]\n"
                                  "\n"
                                  "Prints the configuration after merging and defaults, as it would be used and saved.\n"

@@ -122,18 +122,23 @@ static void release_columns(columns *all) {
 
 /* ---- one batch ---- */
 
-/* forward of the model, or of the submodule that --module names. */
+static lt_status no_such_module(lth_session *s) {
+    return lth_fail(&s->ctx.error, LT_ECONFIG, "model %s has no module \"%s\"; `lthost fit` prints the names in its summary",
+                    s->job->model->where.component, s->job->module);
+}
+
+/* Forward of the model, or of the submodule that --module names, for rows of a file (they are its input) and models without a forward. */
 static lt_tensor *forward(lth_session *s, lt_tensor *x) {
     const lt_model *model = s->job->model->model;
-    lt_module *module = s->job->module ? lth_modules_find(s->modules, s->job->module) : lth_modules_single_root(s->modules);
+    bool direct = s->job->module && (s->job->input || (!model->forward && !lth_modules_single_root(s->modules)));
+    lt_module *module = direct ? lth_modules_find(s->modules, s->job->module) : lth_modules_single_root(s->modules);
 
-    if (s->job->module && !module) {
-        lth_fail(&s->ctx.error, LT_ECONFIG, "model %s has no module \"%s\"; `lthost fit` prints the names in its summary",
-                 s->job->model->where.component, s->job->module);
+    if (direct && !module) {
+        no_such_module(s);
         return NULL;
     }
     lth_session_call(s, s->job->model, "forward");
-    if (model->forward && !s->job->module) {
+    if (model->forward && !direct) {
         return model->forward(&s->ctx, s->job->model->self, x);
     }
     if (!module) {
@@ -158,12 +163,11 @@ static lt_status predict_tensor(lth_session *s, lt_tensor *x) {
     return lth_trainer_table.step_output(&s->ctx, &s->run.out, "predictions", y);
 }
 
-static lt_status predict_batch(lth_session *s, const lt_batch *batch) {
+/* predict_step, or forward of the batch's first item. */
+static lt_status whole_model(lth_session *s, const lt_batch *batch) {
     const lt_model *model = s->job->model->model;
 
-    s->run.out.loss = NULL;
-    s->run.out.count = 0;
-    if (!model->predict_step || s->job->module) {
+    if (!model->predict_step) {
         if (batch->count < 1 || !batch->items[0].tensor) {
             return lth_fail(&s->ctx.error, LT_EFORMAT,
                             "predict: the first item of a batch must be a tensor; give the model a predict_step for other batches");
@@ -172,6 +176,32 @@ static lt_status predict_batch(lth_session *s, const lt_batch *batch) {
     }
     lth_session_call(s, s->job->model, "predict_step");
     return lth_hook_done(&s->ctx, model->predict_step(&s->ctx, s->job->model->self, batch, &s->run.out)) < 0 ? s->ctx.error.code : LT_OK;
+}
+
+/* --module on the datamodule's batches: the model runs as ever, and what the submodule gives on the way is kept. */
+static lt_status watch(lth_session *s, const lt_batch *batch) {
+    lt_status status;
+
+    s->modules->watched = lth_modules_find(s->modules, s->job->module);
+    if (!s->modules->watched) {
+        return no_such_module(s);
+    }
+    s->modules->seen = NULL;
+    s->modules->recording = true;
+    status = whole_model(s, batch);
+    s->modules->recording = false;
+    s->run.out.count = 0;
+    if (!status && !s->modules->seen) {
+        return lth_fail(&s->ctx.error, LT_ECONFIG, "module \"%s\" takes no part in the predictions of model %s", s->job->module,
+                        s->job->model->where.component);
+    }
+    return status ? status : lth_trainer_table.step_output(&s->ctx, &s->run.out, "predictions", s->modules->seen);
+}
+
+static lt_status predict_batch(lth_session *s, const lt_batch *batch) {
+    s->run.out.loss = NULL;
+    s->run.out.count = 0;
+    return s->job->module ? watch(s, batch) : whole_model(s, batch);
 }
 
 static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t count, const lt_batch *batch) {
@@ -216,6 +246,9 @@ static lt_status from_file(lth_session *s, columns *all) {
     const lth_item *x;
 
     if (lth_npy_read(s->job->input, &in, &s->ctx.error)) {
+        if (s->ctx.error.code == LT_EIO || s->ctx.error.code == LT_EABSENT) {
+            s->ctx.error.code = LT_EFORMAT; /* unusable data, not a failure of the run */
+        }
         return s->ctx.error.code;
     }
     x = lth_snapshot_get(in, "data");

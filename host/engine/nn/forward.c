@@ -167,6 +167,9 @@ lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void
     lt_tensor *y = run(ctx, &alone, x, caller);
     if (y && module->owner->recording) {
         record(module, x, y);
+        if (module->owner->watched == module) {
+            module->owner->seen = y;
+        }
     }
     return y;
 }

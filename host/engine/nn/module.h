@@ -35,7 +35,8 @@ typedef struct lth_modules {
     float *values, *grads; int64_t n_flat;      /* flat f32 memory, padded */
     bool sealed, training;
     void *summary;                  /* recorded in/out shapes, one lth_shapes per module; NULL: none yet */
-    bool recording;                 /* a summary is being made: nothing is fused, shapes are kept */
+    bool recording;                 /* a summary is being made, or a module is watched: nothing is fused, shapes are kept */
+    const lt_module *watched; lt_tensor *seen; /* what it gave last while recording; until the step's end */
     lt_module *made, *last_made;    /* every module, in the order they were made */
     lth_param *free_params, *last_free;     /* of the model itself (lt_parameter) */
     lt_module **order; int64_t n_order;     /* tree order, a nameless top sequential left out */
