@@ -8,11 +8,12 @@ if(TEST_HDF5_FOUND)
   add_test(NAME checkpoint.foreign COMMAND checkpoint_foreign)
   set_tests_properties(checkpoint.foreign PROPERTIES LABELS checkpoint TIMEOUT 120)
 
-  # $LTHOST_VENV as scripts/python_env.sh makes it; else whatever python3 there is: 77 without h5py.
+  # LTHOST_VENV as scripts/python_env.sh makes it; else whatever python3 there is: 77 without h5py.
   find_program(H5DUMP h5dump)
   find_package(Python3 COMPONENTS Interpreter)
   set(reader ${Python3_EXECUTABLE})
-  foreach(venv "$ENV{LTHOST_VENV}" "$ENV{HOME}/.cache/lthost-venv")
+  set(LTHOST_VENV "$ENV{LTHOST_VENV}" CACHE PATH "Python environment with h5py, for tests")
+  foreach(venv "${LTHOST_VENV}" "$ENV{HOME}/.cache/lthost-venv")
     if(venv AND EXISTS ${venv}/bin/python)
       set(reader ${venv}/bin/python)
       break()
