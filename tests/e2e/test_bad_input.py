@@ -102,7 +102,8 @@ class Plugin(harness.Test):
         self.fit(self.write("changed.so", b""), "changed.so")
 
     def test_library_without_a_note(self):
-        library = next((path for path in ("/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6", "/lib64/libm.so.6") if os.path.exists(path)), None)
+        library = next((path for path in ("/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6",
+                                          "/lib64/libm.so.6") if os.path.exists(path)), None)
         if not library:
             self.skip("no libm.so.6 to take")
         shutil.copy(library, self.path("m.so"))
@@ -139,7 +140,8 @@ class Hook(harness.Test):
             return next(i for i, line in enumerate(file, 1) if mark in line)
 
     def test_shapes_that_do_not_fit(self):
-        config = self.config(model="BadShapes", data={"class_path": "Noise", "init_args": {"in": 756}}, trainer={"max_epochs": 1, "num_sanity_val_steps": 0}, optimizer="SGD")
+        config = self.config(model="BadShapes", data={"class_path": "Noise", "init_args": {"in": 756}}, trainer={"max_epochs": 1,
+                                                                                                    "num_sanity_val_steps": 0}, optimizer="SGD")
         result = self.lthost("fit", "-c", config, status=3, says=["org.lthost.test.broken", "BadShapes", "training_step", "linear", "(4, 756)", "784 -> 64"])
         found = re.search(r"broken\.c:(\d+)", result.text)
         self.assertTrue(found, str(result))
@@ -183,7 +185,8 @@ class Data(harness.Test):
 
     def fit(self, status=0, says=(), **init):
         config = self.config(model="LinearClassifier", trainer={"max_epochs": 1, "logger": False},
-                             data={"class_path": "MNIST", "init_args": {"data_dir": self.path("mnist"), "val_size": 10, "batch_size": 16, "download": False, "dataset": "custom", **init}})
+                             data={"class_path": "MNIST", "init_args": {"data_dir": self.path("mnist"), "val_size": 10, "batch_size": 16,
+                                                                        "download": False, "dataset": "custom", **init}})
         return self.lthost("fit", "-c", config, status=status, says=says)
 
     def test_good_files(self):
@@ -243,7 +246,8 @@ class Checkpoint(harness.Test):
 
     def damaged(self, data, *says):
         path = self.write("damaged.h5", bytes(data))
-        for args in (("ckpt", "verify", path), ("ckpt", "info", path), ("test", "-c", self.settings, "--ckpt_path", path), ("fit", "-c", self.settings, "--ckpt_path", path)):
+        for args in (("ckpt", "verify", path), ("ckpt", "info", path), ("test", "-c", self.settings, "--ckpt_path", path), ("fit", "-c",
+                                                                                                    self.settings, "--ckpt_path", path)):
             self.lthost(*args, status=4, says=["damaged.h5", *says])
 
     def test_truncated(self):
@@ -286,7 +290,8 @@ class Disk(harness.Test):
         folder = self.mount("300k")
         config = self.config(model="LinearClassifier", data="Digits", trainer={"max_epochs": 1, "limit_train_batches": 5, "default_root_dir": folder})
         self.lthost("fit", "-c", config, status=1, says=["No space left", ".h5", "free some or choose another folder"])
-        self.assertFalse([name for name in os.listdir(os.path.join(self.run_dir(root=folder), "checkpoints")) if not name.startswith(".") and name.endswith(".h5")
+        self.assertFalse([name for name in os.listdir(os.path.join(self.run_dir(root=folder),
+                                                                   "checkpoints")) if not name.startswith(".") and name.endswith(".h5")
                           and self.lthost("ckpt", "verify", os.path.join(self.run_dir(root=folder), "checkpoints", name), status=None).status])
 
     def test_read_only(self):
@@ -313,13 +318,15 @@ class FileSize(harness.Test):
         def limit():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
-        config = self.config(model="LinearClassifier", data="Digits", trainer={"max_epochs": 1, "limit_train_batches": 5, "limit_val_batches": 2, "logger": False})
+        config = self.config(model="LinearClassifier", data="Digits", trainer={"max_epochs": 1, "limit_train_batches": 5, "limit_val_batches": 2,
+                                                                               "logger": False})
         self.lthost("fit", "-c", config, status=1, says=["File too large", ".h5"], preexec=limit)
         self.assertEqual([name for name in os.listdir(os.path.dirname(self.last())) if name.endswith(".h5")], [])
         self.assertEqual(self.summary()["status"], "failed")
 
     def test_good_checkpoint_before_it_stays(self):
-        config = self.config(model="LinearClassifier", data="Digits", trainer={"max_epochs": 1, "limit_train_batches": 5, "limit_val_batches": 2, "logger": False})
+        config = self.config(model="LinearClassifier", data="Digits", trainer={"max_epochs": 1, "limit_train_batches": 5, "limit_val_batches": 2,
+                                                                               "logger": False})
         self.lthost("fit", "-c", config)
         before = self.entries(self.last())
 

@@ -14,13 +14,15 @@ class Swap(harness.Test):
         config = self.boring()
         self.lthost("fit", "-c", config, "--trainer.callbacks+=LearningRateMonitor", "--trainer.log_every_n_steps=1")
         self.assertEqual(set(self.column("lr-SGD")), {0.1})
-        other = self.config("trainer:\n  callbacks:\n  - class_path: EarlyStopping\n    init_args: {monitor: val_loss, stopping_threshold: 1.0e+9}\n", name="other.yaml")
+        other = self.config("trainer:\n  callbacks:\n  - class_path: EarlyStopping\n    init_args: {monitor: val_loss, stopping_threshold: 1.0e+9}\n",
+                            name="other.yaml")
         self.lthost("fit", "-c", config, "-c", other, "--trainer.max_epochs=9", says="has reached stopping_threshold")
 
     def test_resume_with_another_callback(self):
         config = self.boring({"lr": 0.01})
         self.lthost("fit", "-c", config)
-        self.lthost("fit", "-c", config, "--trainer.callbacks+=LearningRateMonitor", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--ckpt_path", "last", says="resuming at")
+        self.lthost("fit", "-c", config, "--trainer.callbacks+=LearningRateMonitor", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1",
+                    "--ckpt_path", "last", says="resuming at")
         self.assertTrue(self.column("lr-SGD"))
 
     def test_defaults_switched_off_one_by_one(self):
@@ -29,7 +31,8 @@ class Swap(harness.Test):
         self.assertFalse(os.path.exists(os.path.join(self.run_dir(), "checkpoints")))
 
     def test_optimizer_of_the_configuration_beats_the_models(self):
-        self.lthost("fit", "-c", self.boring(), "--optimizer=Adam", "--optimizer.lr=0.5", "--trainer.callbacks+=LearningRateMonitor", "--trainer.log_every_n_steps=1")
+        self.lthost("fit", "-c", self.boring(), "--optimizer=Adam", "--optimizer.lr=0.5", "--trainer.callbacks+=LearningRateMonitor",
+                    "--trainer.log_every_n_steps=1")
         self.assertEqual(set(self.column("lr-Adam")), {0.5})
 
 
@@ -40,12 +43,14 @@ class EarlyStopping(harness.Test):
         self.assertEqual(self.summary()["epochs"], 3)
 
     def test_waits_for_min_epochs(self):
-        config = self.boring({"lr": 0}, max_epochs=50, min_epochs=6, callbacks=[{"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss", "patience": 2}}])
+        config = self.boring({"lr": 0}, max_epochs=50, min_epochs=6, callbacks=[{"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss",
+                                                                                                    "patience": 2}}])
         self.lthost("fit", "-c", config)
         self.assertEqual(self.summary()["epochs"], 6)
 
     def test_watches_the_training_loss(self):
-        config = self.boring({"lr": 0}, max_epochs=50, callbacks=[{"class_path": "EarlyStopping", "init_args": {"monitor": "train_loss_epoch", "patience": 1, "mode": "max", "min_delta": 1}}])
+        config = self.boring({"lr": 0}, max_epochs=50, callbacks=[{"class_path": "EarlyStopping", "init_args": {"monitor": "train_loss_epoch",
+                                                                                                    "patience": 1, "mode": "max", "min_delta": 1}}])
         self.lthost("fit", "-c", config)
         self.assertEqual(self.summary()["epochs"], 2)
 
@@ -53,7 +58,8 @@ class EarlyStopping(harness.Test):
 class LearningRate(harness.Test):
     def test_rows_follow_the_scheduler(self):
         config = self.boring(max_epochs=3, log_every_n_steps=4, callbacks=["LearningRateMonitor"])
-        self.lthost("fit", "-c", config, "--optimizer=SGD", "--optimizer.lr=0.1", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=1", "--lr_scheduler.gamma=0.5")
+        self.lthost("fit", "-c", config, "--optimizer=SGD", "--optimizer.lr=0.1", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=1",
+                    "--lr_scheduler.gamma=0.5")
         rows = [(int(row["step"]), row["lr-SGD"]) for row in self.metrics() if "lr-SGD" in row]
         self.assertEqual(rows, [(s, 0.1 * 0.5 ** (s // 16)) for s in range(3, 48, 4)])
 
@@ -67,7 +73,8 @@ class Checkpoints(harness.Test):
         self.assertEqual(self.files(), ["epoch=2-step=48.h5", "last.h5"])
 
     def test_best_by_a_metric(self):
-        config = self.boring({"lr": 0.05}, max_epochs=6, callbacks=[{"class_path": "ModelCheckpoint", "init_args": {"monitor": "val_loss", "save_top_k": 2, "filename": "{epoch}-{val_loss:.4f}"}}])
+        config = self.boring({"lr": 0.05}, max_epochs=6, callbacks=[{"class_path": "ModelCheckpoint", "init_args": {"monitor": "val_loss",
+                                                                                                    "save_top_k": 2, "filename": "{epoch}-{val_loss:.4f}"}}])
         self.lthost("fit", "-c", config)
         losses = {epoch: value for epoch, value in enumerate(self.column("val_loss"))}
         best = sorted(losses, key=losses.get)[:2]
@@ -85,14 +92,17 @@ class Checkpoints(harness.Test):
 
 class Summary(harness.Test):
     def test_table_with_sizes(self):
-        config = self.config(model="LeNet", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_steps": 1, "limit_val_batches": 0, "logger": False})
+        config = self.config(model="LeNet", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_steps": 1,
+                                                                                                    "limit_val_batches": 0, "logger": False})
         text = self.lthost("fit", "-c", config).text
-        for pattern in (r"conv1\s+\|\s+Conv2d\s+\|\s+156 \| train \| \[1, 1, 28, 28\]\s+\| \[1, 6, 28, 28\]", r"fc1\s+\|\s+Linear\s+\|\s+48\.1 K .*\[1, 400\]\s+\| \[1, 120\]",
+        for pattern in (r"conv1\s+\|\s+Conv2d\s+\|\s+156 \| train \| \[1, 1, 28, 28\]\s+\| \[1, 6, 28, 28\]",
+                        r"fc1\s+\|\s+Linear\s+\|\s+48\.1 K .*\[1, 400\]\s+\| \[1, 120\]",
                         r"61\.7 K\s+trainable parameters", r"0\.247\s+MB"):
             self.assertRegex(text, pattern)
 
     def test_depth(self):
-        config = self.config(model="LitAutoEncoder", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_steps": 1, "limit_val_batches": 0, "logger": False})
+        config = self.config(model="LitAutoEncoder", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_steps": 1,
+                                                                                                    "limit_val_batches": 0, "logger": False})
         shallow = self.lthost("fit", "-c", config).text
         deep = self.lthost("fit", "-c", config, "--trainer.callbacks+=ModelSummary", "--trainer.callbacks.max_depth=-1").text
         self.assertNotIn("encoder.0", shallow)
@@ -114,7 +124,8 @@ class Bar(harness.Test):
         import subprocess
         import termios
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        process = subprocess.Popen([harness.BINARY, *args], cwd=self.dir, env=harness.environment(TERM="xterm"), stdin=follower, stdout=follower, stderr=follower)
+        process = subprocess.Popen([harness.BINARY, *args], cwd=self.dir, env=harness.environment(TERM="xterm"), stdin=follower, stdout=follower,
+                                   stderr=follower)
         os.close(follower)
         self.addCleanup(self.stop, process)
         out, deadline = b"", time.monotonic() + seconds

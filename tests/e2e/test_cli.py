@@ -6,8 +6,10 @@ import harness
 
 VERBS = [["fit"], ["validate"], ["test"], ["predict"], ["config", "print"], ["config", "check"], ["config", "schema"], ["plugin", "list"], ["plugin", "info"],
          ["ckpt", "info"], ["ckpt", "verify"]]
-COMPONENTS = {"LeNet": "lr", "LinearClassifier": "hidden", "LitAutoEncoder": "", "MNIST": "data_dir", "Digits": "batch_size", "ModelCheckpoint": "save_top_k", "EarlyStopping": "patience",
-              "LearningRateMonitor": "logging_interval", "ModelSummary": "max_depth", "ProgressBar": "refresh_rate", "CSVLogger": "save_dir", "TensorBoardLogger": "save_dir",
+COMPONENTS = {"LeNet": "lr", "LinearClassifier": "hidden", "LitAutoEncoder": "", "MNIST": "data_dir", "Digits": "batch_size",
+              "ModelCheckpoint": "save_top_k", "EarlyStopping": "patience",
+              "LearningRateMonitor": "logging_interval", "ModelSummary": "max_depth", "ProgressBar": "refresh_rate",
+              "CSVLogger": "save_dir", "TensorBoardLogger": "save_dir",
               "SGD": "momentum", "Adam": "betas", "AdamW": "weight_decay", "StepLR": "step_size", "CosineAnnealingLR": "T_max"}
 
 
@@ -90,11 +92,13 @@ class Predict(harness.Test):
         return self.write(name, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + array.array("f", values).tobytes())
 
     def test_input_and_module(self):
-        config = self.config(model="LitAutoEncoder", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_epochs": 1, "limit_train_batches": 2, "limit_val_batches": 1})
+        config = self.config(model="LitAutoEncoder", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_epochs": 1,
+                                                                                                    "limit_train_batches": 2, "limit_val_batches": 1})
         self.lthost("fit", "-c", config)
         x = self.npy("x.npy", (70, 1, 28, 28), [0.5] * (70 * 784))
         self.lthost("predict", "-c", config, "--input", x, says="predictions of 70 samples")
-        self.lthost("predict", "-c", config, "--input", self.npy("flat.npy", (5, 784), [0.5] * (5 * 784)), "--module", "encoder", says="predictions of 5 samples")
+        self.lthost("predict", "-c", config, "--input", self.npy("flat.npy", (5, 784), [0.5] * (5 * 784)), "--module", "encoder",
+                    says="predictions of 5 samples")
         self.lthost("predict", "-c", config, "--module", "encodr", status=2, says=["encodr"])
         self.lthost("predict", "-c", config, "--input", "nowhere.npy", status=4, says="nowhere.npy")
         self.lthost("predict", "-c", config, "--input", self.write("bad.npy", "no array"), status=4, says="bad.npy")

@@ -13,7 +13,8 @@ class Digits(harness.Test):
         config = self.shipped("digits_lenet.yaml")
         small = ["--trainer.limit_train_batches=20", "--trainer.limit_val_batches=4", "--trainer.max_epochs=1"] if harness.LIGHT else []
         self.lthost("fit", "-c", config, *small)
-        tested = self.lthost("test", "-c", config, "--ckpt_path", "best", *(["--trainer.limit_test_batches=4"] if harness.LIGHT else []), says=["checkpoint best", "test_acc"])
+        tested = self.lthost("test", "-c", config, "--ckpt_path", "best", *(["--trainer.limit_test_batches=4"] if harness.LIGHT else []),
+                             says=["checkpoint best", "test_acc"])
         accuracy = self.summary(os.path.join(self.run_dir(), "test-0"))["metrics"]["test_acc"]
         print(f"digits: test_acc {accuracy:.4f}")
         self.assertIn("test_loss", tested.text)
@@ -35,7 +36,8 @@ class Digits(harness.Test):
         self.lthost("test", "-c", config, "--ckpt_path", "none", says="test_acc")
 
     def test_validate_gives_what_fit_logged(self):
-        config = self.config(model="LeNet", data={"class_path": "Digits", "init_args": {"batch_size": 32}}, trainer={"max_epochs": 1, "limit_train_batches": 20, "limit_val_batches": 5})
+        config = self.config(model="LeNet", data={"class_path": "Digits", "init_args": {"batch_size": 32}}, trainer={"max_epochs": 1,
+                                                                                                    "limit_train_batches": 20, "limit_val_batches": 5})
         self.lthost("fit", "-c", config)
         self.lthost("validate", "-c", config, "--ckpt_path", "last")
         logged, again = self.column("val_loss")[-1], self.summary(os.path.join(self.run_dir(), "validate-0"))["metrics"]["val_loss"]
@@ -145,7 +147,8 @@ class Startup(harness.Test):
             seconds = []
             for _ in range(5):
                 began = time.perf_counter()
-                subprocess.run([harness.BINARY, *args], cwd=self.dir, env=harness.environment(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                subprocess.run([harness.BINARY, *args], cwd=self.dir, env=harness.environment(), check=True, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
                 seconds.append(time.perf_counter() - began)
             return min(seconds)
         reference, run = best("config", "check", "-c", config), best("fit", "-c", config)

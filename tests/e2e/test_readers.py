@@ -31,7 +31,8 @@ class StateDict(ReadersBase):
             self.fit(model)
             with self.subTest(model=model):
                 found = self.entries(self.last(self.run_dir(i)))
-                self.assertEqual({path[11:]: [int(n) for n in facts[1].split(",")] for path, facts in found.items() if path.startswith("state_dict/")}, SHAPES[model])
+                self.assertEqual({path[11:]: [int(n) for n in facts[1].split(",")] for path,
+                                  facts in found.items() if path.startswith("state_dict/")}, SHAPES[model])
 
 
 class H5py(ReadersBase):

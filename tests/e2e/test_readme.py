@@ -36,7 +36,8 @@ class Commands(harness.Test):
             words = shlex.split(re.sub(r"^(?:\S*=\S+ )*", "", command))
             if words[1:2] and words[1] in ("fit", "validate", "test", "predict") and "--help" not in words:
                 command += " " + small
-            run = subprocess.run(["bash", "-c", command], cwd=self.dir, env=harness.environment(LTHOST_DATA=folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            run = subprocess.run(["bash", "-c", command], cwd=self.dir, env=harness.environment(LTHOST_DATA=folder), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, timeout=200)
             text = run.stdout.decode("utf-8", "replace")
             self.assertIsNone(harness.LEAK.search(text), text)

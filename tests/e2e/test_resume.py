@@ -78,7 +78,8 @@ class ResumeBase(harness.Test):
 class Kill(ResumeBase):
     def test_at_random_instants(self):
         """Steps, validation in mid-epoch, checkpoints and their replacement: whatever runs at that instant."""
-        config = self.boring({"lr": 0.01, "sleep": 0.002}, {"samples": 240}, max_epochs=3, val_check_interval=0.25, log_every_n_steps=1, callbacks=self.often(3))
+        config = self.boring({"lr": 0.01, "sleep": 0.002}, {"samples": 240}, max_epochs=3, val_check_interval=0.25, log_every_n_steps=1,
+                             callbacks=self.often(3))
         self.kill_often(["fit", "-c", config], seed=1, rounds=3 if harness.LIGHT else 20)
 
     def test_mid_accumulation(self):
@@ -88,7 +89,8 @@ class Kill(ResumeBase):
 
     def test_scheduler_dropout_and_workers(self):
         config = self.config(
-            model={"class_path": "Boring", "init_args": {"dropout": 0.3, "sleep": 0.002}}, data={"class_path": "Noise", "init_args": {"samples": 240, "num_workers": 2}},
+            model={"class_path": "Boring", "init_args": {"dropout": 0.3, "sleep": 0.002}}, data={"class_path": "Noise", "init_args": {"samples": 240,
+                                                                                                    "num_workers": 2}},
             optimizer={"class_path": "AdamW", "init_args": {"lr": 0.01}}, lr_scheduler={"class_path": "StepLR", "init_args": {"step_size": 1, "gamma": 0.5}},
             trainer={"max_epochs": 3, "log_every_n_steps": 1, "callbacks": self.often(4) + [{"class_path": "LearningRateMonitor"}]})
         self.kill_often(["fit", "-c", config], seed=3, rounds=1 if harness.LIGHT else 4)
@@ -111,7 +113,8 @@ class Positions(ResumeBase):
             with self.subTest(checkpoint=name):
                 root = self.root(f"from-{name}")
                 shutil.copytree(reference, self.run_dir(root=root))
-                self.lthost(*args, f"--trainer.default_root_dir={root}", "--ckpt_path", os.path.join(self.run_dir(root=root), "checkpoints", name), env=env, says="resuming at")
+                self.lthost(*args, f"--trainer.default_root_dir={root}", "--ckpt_path", os.path.join(self.run_dir(root=root), "checkpoints", name),
+                            env=env, says="resuming at")
                 self.same_end(self.run_dir(root=root), reference)
                 self.assertEqual(os.listdir(os.path.join(root, "lthost_logs")), ["version_0"])
                 shutil.rmtree(root)
@@ -128,10 +131,12 @@ class Positions(ResumeBase):
 
     def test_after_validation(self):
         callbacks = [{"class_path": "ModelCheckpoint", "init_args": {"monitor": "val_loss", "save_top_k": -1}}]
-        self.every_checkpoint(["fit", "-c", self.boring({"lr": 0.01}, {"samples": 40}, max_epochs=3, val_check_interval=0.5, log_every_n_steps=1, callbacks=callbacks)])
+        self.every_checkpoint(["fit", "-c", self.boring({"lr": 0.01}, {"samples": 40}, max_epochs=3, val_check_interval=0.5, log_every_n_steps=1,
+                                                        callbacks=callbacks)])
 
     def test_epoch_ends(self):
-        callbacks = [{"class_path": "ModelCheckpoint", "init_args": {"save_top_k": -1}}, {"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss", "patience": 2}}]
+        callbacks = [{"class_path": "ModelCheckpoint", "init_args": {"save_top_k": -1}}, {"class_path": "EarlyStopping",
+                                                                                          "init_args": {"monitor": "val_loss", "patience": 2}}]
         self.every_checkpoint(["fit", "-c", self.boring({"lr": 0.01}, {"samples": 20}, max_epochs=5, log_every_n_steps=1, callbacks=callbacks)])
 
     def test_workers_may_change(self):

@@ -12,8 +12,8 @@
 static void record(lt_ctx *ctx, const char *path, const char *who, const char *hook) {
     const lt_moment *now = lt_now(ctx);
     char line[256];
-    int size = snprintf(line, sizeof line, "%s %s %lld %lld %lld%s%s\n", who, hook, (long long)now->epoch, (long long)now->global_step, (long long)now->batch_idx,
-                        now->phase == LT_PHASE_SANITY ? " sanity" : "", now->reason ? " reason" : "");
+    int size = snprintf(line, sizeof line, "%s %s %lld %lld %lld%s%s\n", who, hook, (long long)now->epoch, (long long)now->global_step,
+                        (long long)now->batch_idx, now->phase == LT_PHASE_SANITY ? " sanity" : "", now->reason ? " reason" : "");
     int file = path && *path ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0644) : -1;
 
     if (file >= 0) {
@@ -167,6 +167,7 @@ static lt_status make_sets(lt_ctx *ctx, void *self) {
 #define d_setup make_sets
 #define X(name, kinds, text) .name = d_##name,
 LT_DATAMODULE(RecorderData, data, "Records every hook; a little data.",
-    .train_dataloader = train_dataloader, .val_dataloader = val_dataloader, .test_dataloader = test_dataloader, .predict_dataloader = predict_dataloader, LT_HOOKS(X));
+    .train_dataloader = train_dataloader, .val_dataloader = val_dataloader, .test_dataloader = test_dataloader, .predict_dataloader = predict_dataloader,
+    LT_HOOKS(X));
 #undef X
 LT_PLUGIN("org.lthost.test.recorder", "0.1.0", callback(Recorder), callback(RecorderLast), model(RecorderModel), datamodule(RecorderData));
