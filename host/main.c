@@ -327,7 +327,7 @@ static int ckpt_verb(app *a) {
         lth_snapshot *in = NULL;
         lth_ckpt_facts facts;
 
-        if (a->request.verb == LTH_VERB_CKPT_VERIFY ? lth_ckpt_read(path, &in, &facts, &err) : lth_ckpt_read(path, &in, &facts, &err)) {
+        if (lth_ckpt_read(path, &in, &facts, &err)) {
             return fail(&err, BAD_DATA);
         }
         printf("%s: epoch %lld, step %lld, %lld batches%s%s", path, (long long)facts.epoch, (long long)facts.global_step,
