@@ -83,7 +83,7 @@ static bool take_shape(npy *n) {
         return malformed(n, "the shape in its header is no tuple");
     }
     while (!take(n, ')')) {
-        int64_t size;
+        int64_t size = 0;
         if (!take_size(n, &size)) {
             return false;
         }
@@ -244,7 +244,7 @@ static bool read_header(npy *n, lth_ckpt_file *file, char *out, uint64_t *data) 
 
 static void read_array(npy *n, lth_ckpt_file *file, lth_snapshot *out) {
     char header[MOST_HEADER];
-    uint64_t start, size;
+    uint64_t start = 0, size = 0;
     lt_dtype dtype;
     if (!read_header(n, file, header, &start) || !parse(n) || !(dtype = find_dtype(n))) {
         return;
