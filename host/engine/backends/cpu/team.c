@@ -25,7 +25,7 @@ struct lth_team {
     _Atomic int32_t sleepers;
     lth_cpu_body body;              /* written while the ticket is closed */
     void *arg;
-    int64_t chunks;
+    _Atomic int64_t chunks;         /* a late helper may look at it any time; the ticket decides */
     _Atomic bool stop;
     int wanted, started;
     helper helpers[];
@@ -52,7 +52,7 @@ static void work(lth_team *team, uint32_t generation, int thread) {
         uint64_t ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
         uint32_t chunk = (uint32_t)ticket;
 
-        if (ticket >> 32 != generation || chunk >= team->chunks) {
+        if (ticket >> 32 != generation || chunk >= atomic_load_explicit(&team->chunks, memory_order_relaxed)) {
             return;
         }
         if (!atomic_compare_exchange_weak_explicit(&team->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_relaxed)) {
@@ -158,7 +158,7 @@ void lth_team_run(lth_team *team, int most, int64_t chunks, lth_cpu_body body, v
     }
     team->body = body; /* the ticket is closed: nobody claims while these change */
     team->arg = arg;
-    team->chunks = chunks;
+    atomic_store_explicit(&team->chunks, chunks, memory_order_relaxed);
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
     atomic_store_explicit(&team->places, most - 1, memory_order_relaxed);
     generation = atomic_load_explicit(&team->generation, memory_order_relaxed) + 1;
