@@ -12,7 +12,7 @@ enum when { AUTO, YES, NO };
 enum { PATH = 512, KEEP = 256 };
 
 typedef struct { char path[PATH]; double score; } kept;
-typedef struct {
+typedef struct checkpoint {
     const char *dirpath, *filename, *monitor;
     enum mode mode;
     enum when save_on_train_epoch_end;
@@ -26,7 +26,9 @@ typedef struct {
     double best_score, last_time;
     bool any, warned, validated;
     char best_path[PATH], last_path[PATH];
+    struct checkpoint *next; /* of all in this process: none may take a file that another keeps */
 } checkpoint;
+static checkpoint *all;
 
 LT_PARAMS(checkpoint,
     LT_PARAM(dirpath, "", "Folder for the files; empty: checkpoints/ in the run folder.", LT_PATH),
@@ -44,8 +46,25 @@ LT_PARAMS(checkpoint,
     LT_PARAM(enable_version_counter, "true", "Add -v1, -v2, ... rather than overwrite an existing file."),
     LT_PARAM(verbose, "false", "Say what is saved."));
 
-static void construct(void *self) { ((checkpoint *)self)->best_score = NAN; }
-static void destroy(void *self) { free(((checkpoint *)self)->items); }
+static void construct(void *self) {
+    checkpoint *c = self;
+
+    c->best_score = NAN;
+    c->next = all;
+    all = c;
+}
+
+static void destroy(void *self) {
+    checkpoint **at = &all;
+
+    while (*at && *at != self) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = (*at)->next;
+    }
+    free(((checkpoint *)self)->items);
+}
 
 /* ---- names ---- */
 
@@ -131,12 +150,22 @@ static bool is_ours(const checkpoint *c, const char *path) {
     return false;
 }
 
+/* Another callback keeps it: it may be on its way to the disk, so that looking at the folder is not enough. */
+static bool is_others(const checkpoint *c, const char *path) {
+    for (const checkpoint *other = all; other; other = other->next) {
+        if (other != c && is_ours(other, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* dir/name.h5, or name-v1.h5, ... when there is one already that this callback does not keep. */
 static lt_status full_path(lt_ctx *ctx, checkpoint *c, const char *name, bool versions, char *out) {
     const char *dir = c->dirpath && *c->dirpath ? c->dirpath : lt_checkpoint_dir(ctx);
     int length = snprintf(out, PATH, "%s/%s.h5", dir ? dir : ".", name);
 
-    for (int v = 1; versions && length < PATH && access(out, F_OK) == 0 && !is_ours(c, out); v++) {
+    for (int v = 1; length < PATH && (is_others(c, out) || (versions && access(out, F_OK) == 0 && !is_ours(c, out))); v++) {
         length = snprintf(out, PATH, "%s/%s-v%d.h5", dir ? dir : ".", name, v);
     }
     return length < PATH ? LT_OK : lt_fail(ctx, LT_EINVAL, "the path of the checkpoint is longer than %d bytes: %s", PATH, out);

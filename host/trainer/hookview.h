@@ -7,7 +7,7 @@
 #include "trainer/logged.h"
 #include <lt/trainer.h>
 
-enum { LTH_MAX_OUTPUTS = 16, LTH_MAX_REQUESTS = 8 };
+enum { LTH_MAX_OUTPUTS = 16, LTH_MAX_REQUESTS = 64 };
 
 struct lt_step_out {
     lt_tensor *loss;

@@ -257,6 +257,17 @@ static void table_vrequest_stop(lt_ctx *ctx, const char *format, va_list args) {
     }
 }
 
+static lth_save_request *same_request(lth_hookview *run, const char *path, bool remove, uint32_t flags) {
+    for (int i = 0; i < run->n_requests; i++) {
+        lth_save_request *r = &run->requests[i];
+
+        if (r->remove == remove && r->flags == flags && !strcmp(r->path, path)) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
 static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *path, bool remove, uint32_t flags) {
     lth_hookview *run = enter(ctx, op, caller);
     lth_save_request *to;
@@ -270,12 +281,18 @@ static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *
     }
     if (!run->may_save || !run->checkpoint_dir) {
         return lth_fail_op(&ctx->error, LT_ESTATE, op, caller,
-                           "checkpoints are written during fit only, from on_train_batch_end on, and not with fast_dev_run");
-    }
-    if (run->n_requests == LTH_MAX_REQUESTS) {
-        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "more than %d saves and removals in one hook", LTH_MAX_REQUESTS);
+                           "checkpoints are written in on_train_batch_end, validation hooks of fit (not its sanity check), on_train_epoch_end and on_train_end, and not with fast_dev_run");
     }
     full = lth_path_join(run->checkpoint_dir, path);
+    to = full ? same_request(run, full, remove, flags) : NULL;
+    if (to) { /* two callbacks that keep one last.h5 */
+        lth_free(full);
+        return LT_OK;
+    }
+    if (run->n_requests == LTH_MAX_REQUESTS) {
+        lth_free(full);
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "more than %d saves and removals in one hook", LTH_MAX_REQUESTS);
+    }
     to = &run->requests[run->n_requests];
     if (!full || strlen(full) >= sizeof to->path) {
         lth_free(full);
