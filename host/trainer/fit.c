@@ -200,7 +200,8 @@ static lt_status obey_signal(lth_session *s) {
     lth_log_status(NULL);
     lth_log(LTH_WARNING, "stopping: signal %d (%s); a second one ends the program at once", lth_signals_pending(),
             strsignal(lth_signals_pending()));
-    return s->limits.fast_dev_run || !s->opts->enable_checkpointing ? LT_OK : lth_session_save(s, "last.h5", LT_SAVE_FULL);
+    s->saved_on_signal = s->writer && s->opts->enable_checkpointing && !lth_session_save(s, "last.h5", LT_SAVE_FULL);
+    return s->ctx.error.code;
 }
 
 /* ---- epochs ---- */
@@ -218,9 +219,10 @@ static lt_status train_batches(lth_session *s) {
                                                 (long long)s->progress.batch_idx, (long long)s->limits.train_batches);
         }
         status = train_batch(s, batch);
-        if (status == LT_SKIP) {
+        if (status == LT_SKIP) { /* what was logged in its hooks so far is read now, before its tensors go */
+            lth_logged_batch_end(s->run.logged, NULL, false, 0, 0, &s->ctx.error);
             lth_step_end(s->engine);
-            return LT_SKIP;
+            return s->ctx.error.code ? s->ctx.error.code : LT_SKIP;
         }
         status = status < 0 ? status : after_batch(s);
         status = status < 0 ? status : obey_signal(s);
@@ -249,6 +251,7 @@ static lt_status end_epoch(lth_session *s) {
     int64_t epoch = s->progress.epoch, step = s->progress.stepped > 0 ? s->progress.stepped - 1 : 0;
 
     lth_session_now(s, LT_PHASE_TRAIN, s->limits.train_batches, NULL, false);
+    s->run.may_save = !s->limits.fast_dev_run;
     if (lth_logged_epoch_compute(s->run.logged, LT_PHASE_TRAIN, &s->ctx.error) || hook(s, LTH_HOOK_on_train_epoch_end) < 0 ||
         lth_logged_epoch_end(s->run.logged, LT_PHASE_TRAIN, s->run.records, step, epoch, &s->ctx.error) || scheduler_with_monitor(s) < 0) {
         return s->ctx.error.code;
@@ -321,7 +324,10 @@ lt_status lth_fit(lth_session *s) {
         return LT_OK;
     }
     lth_session_now(s, LT_PHASE_TRAIN, s->limits.train_batches, NULL, false);
+    lth_logged_scope(s->run.logged, &(lth_log_scope){.phase = LT_PHASE_TRAIN}); /* the last rows are sent: nothing is logged any more */
+    s->run.may_save = !s->limits.fast_dev_run;
     status = hook(s, LTH_HOOK_on_train_end);
     status = status < 0 ? status : lth_session_saves(s);
+    s->run.may_save = false;
     return status < 0 ? status : hook(s, LTH_HOOK_on_fit_end);
 }

@@ -207,6 +207,8 @@ static char *pick_in(const char *dir, lth_pick which) {
         if (lth_ckpt_verify(path, &facts, &error)) {
             lth_log(LTH_WARNING, "passing over %s: %s", path, error.text);
             lth_free(path);
+        } else if (which == LTH_PICK_RESUME && facts.weights_only) {
+            lth_free(path);
         } else {
             keep_better(&best, path, &facts, which);
         }

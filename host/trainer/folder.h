@@ -22,6 +22,6 @@ char *lth_folder_of_checkpoint(const char *path);
 
 /* "best" or "last" of the newest run below root/name that holds a complete checkpoint. *path NULL and LT_OK: there is none.
  * Damaged files are skipped with a warning that names them. */
-typedef enum { LTH_PICK_BEST, LTH_PICK_LAST } lth_pick;
+typedef enum { LTH_PICK_BEST, LTH_PICK_LAST, LTH_PICK_RESUME /* last, of those that hold more than weights */ } lth_pick;
 lt_status lth_folder_pick(const char *root, const char *name, lth_pick which, char **path, lth_error *err);
 #endif

@@ -53,7 +53,8 @@ typedef struct lth_session {
     lth_diags diags;
     lth_folder folder;
     lth_ckpt_writer *writer;
-    bool resumed, sanity_done, stopped_by_signal, interrupted;
+    bool resumed, stopped_by_signal, saved_on_signal;
+    bool new_goal; /* resumed with other callbacks, epochs or steps: a stop asked for before is asked for again, or not */
     double began, train_seconds;
     int64_t began_batches, began_samples;
     char *checkpoint; /* the file that weights came from; NULL: none */
@@ -68,7 +69,7 @@ lt_status lth_session_optimizers(lth_session *s);               /* configure_opt
 void lth_session_close(lth_session *s);
 lt_status lth_session_call(lth_session *s, const lth_instance *instance, const char *hook); /* names who is called next */
 void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch,
-                     bool in_batch); /* refreshes lt_now and lt_log's scope */
+                     bool in_batch); /* refreshes lt_now and lt_log's scope; saves: only where they are done after the round */
 
 /* output.c: run folder, loggers, checkpoints */
 lt_status lth_session_folder(lth_session *s, const lth_snapshot *resume);

@@ -33,7 +33,8 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
     m->is_last_batch = s->progress.batch_idx + 1 == num_batches;
     m->batch = batch;
     m->out = NULL;
-    s->run.may_save = s->job->stage == LT_STAGE_FIT && !s->limits.fast_dev_run;
+    m->seconds = lth_base_table.seconds(&s->ctx) - s->began;
+    s->run.may_save = phase == LT_PHASE_VALIDATE && s->job->stage == LT_STAGE_FIT && !s->limits.fast_dev_run;
     lth_logged_scope(s->run.logged, &scope);
 }
 

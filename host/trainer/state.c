@@ -369,7 +369,7 @@ lt_status lth_state_training(lth_session *s, const lth_snapshot *in) {
         lth_records_load(s->run.records, in, "loggers", err)) {
         return err->code;
     }
-    s->run.stop_requested = lth_snapshot_i64(in, "loops/fit/stop_requested", 0) != 0;
+    s->run.stop_requested = lth_snapshot_i64(in, "loops/fit/stop_requested", 0) != 0 && !s->new_goal;
     snprintf(s->run.stop_reason, sizeof s->run.stop_reason, "%s", lth_snapshot_text(in, "loops/fit/stop_reason", ""));
     return restore_generator(s, in);
 }

@@ -40,7 +40,7 @@ static lt_status choose_checkpoint(lth_session *s) {
         s->checkpoint = lth_path_absolute(given);
         return s->checkpoint ? LT_OK : lth_fail(&s->ctx.error, LT_ENOMEM, "out of memory");
     }
-    if (pick(s, given && !strcmp(given, "last") ? LTH_PICK_LAST : LTH_PICK_BEST)) {
+    if (pick(s, !given || strcmp(given, "last") ? LTH_PICK_BEST : fit ? LTH_PICK_RESUME : LTH_PICK_LAST)) {
         return s->ctx.error.code;
     }
     if (s->checkpoint) {
@@ -86,6 +86,20 @@ static void list_changes(const lth_node *before, const lth_node *now, const char
     }
 }
 
+/* What decides when a run stops. */
+static bool other_goal(const lth_node *before, const lth_node *now) {
+    static const char *const keys[] = {"callbacks", "max_epochs", "min_epochs", "max_steps", "min_steps"};
+    const lth_node *was = lth_node_get(before, "trainer"), *is = lth_node_get(now, "trainer");
+    bool other = !was != !is;
+
+    for (size_t i = 0; was && is && i < sizeof keys / sizeof *keys && !other; i++) {
+        const lth_node *a = lth_node_get(was, keys[i]), *b = lth_node_get(is, keys[i]);
+
+        other = a && b ? !lth_node_equal(a, b) : a != b;
+    }
+    return other;
+}
+
 static void say_changes(lth_session *s, const lth_snapshot *in) {
     const char *text = lth_snapshot_text(in, "config", "");
     lth_diags diags = {0};
@@ -94,6 +108,7 @@ static void say_changes(lth_session *s, const lth_snapshot *in) {
 
     if (before && !lth_node_equal(before, s->job->config->root)) {
         list_changes(before, s->job->config->root, "");
+        s->new_goal = other_goal(before, s->job->config->root);
     }
     lth_diags_release(&diags);
     lth_arena_release(&arena);
@@ -241,7 +256,7 @@ static void report(lth_session *s, lth_error *err) {
 }
 
 static void say_how_to_resume(const lth_session *s) {
-    if (s->stopped_by_signal && s->run.checkpoint_dir) {
+    if (s->saved_on_signal) {
         lth_log(LTH_INFO, "saved; resume with\n  %s --ckpt_path %s/last.h5", s->job->resume_command, s->run.checkpoint_dir);
     }
 }
@@ -263,6 +278,10 @@ static void finish(lth_session *s, lth_result *result, lth_error *err) {
     const char *status;
 
     lth_log_status(NULL);
+    s->run.may_save = false;
+    if (s->run.logged) {
+        lth_logged_scope(s->run.logged, &(lth_log_scope){.phase = LT_PHASE_NONE});
+    }
     if (s->ctx.error.code) {
         report(s, err);
         result->exit_status = failure_status(s);
