@@ -99,6 +99,7 @@ static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loade
                              &s->ctx.error)) {
         return s->ctx.error.code;
     }
+    lth_logged_scope(s->run.logged, &(lth_log_scope){.phase = phase}); /* what is logged from here on would count in the next pass */
     return hook(s, p->end);
 }
 

@@ -1,4 +1,5 @@
-/* trainer/logged.c - see logged.h. A slot is one logged name of one phase; a var is one visible name with its latest value. */
+/* trainer/logged.c - see logged.h. A slot is one logged name of one phase, batch hooks and others apart; a var is one visible name with
+ * its latest value. */
 #include "trainer/logged.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -6,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TABLES = 3, ROW_MAX = 64 };
+enum { TABLES = 3 };
 
 typedef struct var {
     const char *name;
@@ -18,6 +19,7 @@ typedef struct slot {
     const char *name; /* with its dataloader suffix; interned */
     int32_t phase;
     uint32_t flags; /* as given, reduction included */
+    bool batch_hook; /* logged in hooks of a batch; the same name in hooks of the epoch is another slot */
     bool on_step, on_epoch, prog_bar, to_logger, forked;
     int var, var_step, var_epoch; /* -1: no such name yet */
     lt_tensor *tensor;            /* pending value, when not NULL ... */
@@ -34,8 +36,10 @@ struct lth_logged {
     int n_slots, capacity;
     var *vars;
     int n_vars, vars_capacity;
+    const char **row_names; /* room for one row: capacity of each */
+    double *row_values;
     int *index;
-    int index_size; /* open addressing over (name, phase); a power of two */
+    int index_size; /* open addressing over (name, phase, batch_hook); a power of two */
     lth_log_scope scope;
     bool epoch_level; /* between batches: values count for the epoch at once */
 };
@@ -49,6 +53,8 @@ void lth_logged_free(lth_logged *l) {
     lth_arena_release(&l->arena);
     lth_free(l->slots);
     lth_free(l->vars);
+    lth_free(l->row_names);
+    lth_free(l->row_values);
     lth_free(l->index);
     lth_free(l);
 }
@@ -57,8 +63,8 @@ void lth_logged_scope(lth_logged *l, const lth_log_scope *scope) { l->scope = *s
 
 /* ---- names ---- */
 
-static uint32_t hash_name(const char *name, int32_t phase) {
-    uint32_t h = 2166136261u ^ (uint32_t)phase;
+static uint32_t hash_name(const char *name, int32_t phase, bool batch_hook) {
+    uint32_t h = 2166136261u ^ (uint32_t)(2 * phase + batch_hook);
 
     for (; *name; name++) {
         h = (h ^ (uint8_t)*name) * 16777619u;
@@ -66,17 +72,17 @@ static uint32_t hash_name(const char *name, int32_t phase) {
     return h;
 }
 
-static int find_slot(const lth_logged *l, const char *name, int32_t phase) {
+static int find_slot(const lth_logged *l, const char *name, int32_t phase, bool batch_hook) {
     if (!l->index_size) {
         return -1;
     }
-    for (uint32_t at = hash_name(name, phase);; at++) {
+    for (uint32_t at = hash_name(name, phase, batch_hook);; at++) {
         int i = l->index[at & (uint32_t)(l->index_size - 1)] - 1;
 
         if (i < 0) {
             return -1;
         }
-        if (l->slots[i].phase == phase && !strcmp(l->slots[i].name, name)) {
+        if (l->slots[i].phase == phase && l->slots[i].batch_hook == batch_hook && !strcmp(l->slots[i].name, name)) {
             return i;
         }
     }
@@ -97,7 +103,7 @@ static bool rebuild_index(lth_logged *l) {
     l->index = index;
     l->index_size = size;
     for (int i = 0; i < l->n_slots; i++) {
-        uint32_t at = hash_name(l->slots[i].name, l->slots[i].phase);
+        uint32_t at = hash_name(l->slots[i].name, l->slots[i].phase, l->slots[i].batch_hook);
 
         while (index[at & (uint32_t)(size - 1)]) {
             at++;
@@ -144,10 +150,19 @@ static lt_status no_memory(lth_error *err, const char *name) {
 static bool grow_slots(lth_logged *l) {
     int capacity = l->capacity ? 2 * l->capacity : 16;
     slot *slots;
+    const char **names;
+    double *values;
 
     if (l->n_slots < l->capacity) {
         return true;
     }
+    names = lth_realloc(l->row_names, (size_t)l->capacity * sizeof *names, (size_t)capacity * sizeof *names);
+    l->row_names = names ? names : l->row_names;
+    values = names ? lth_realloc(l->row_values, (size_t)l->capacity * sizeof *values, (size_t)capacity * sizeof *values) : NULL;
+    if (!values) {
+        return false;
+    }
+    l->row_values = values;
     slots = lth_realloc(l->slots, (size_t)l->capacity * sizeof *slots, (size_t)capacity * sizeof *slots);
     if (!slots) {
         return false;
@@ -158,11 +173,11 @@ static bool grow_slots(lth_logged *l) {
 }
 
 /* step/epoch as asked for, or Lightning's default of the hook: train batches step, everything else epoch. */
-static void decide(slot *s, bool batch_hook) {
+static void decide(slot *s) {
     bool step = s->flags & LT_LOG_STEP, epoch = s->flags & LT_LOG_EPOCH;
 
     if (!step && !epoch) {
-        step = s->phase == LT_PHASE_TRAIN && batch_hook;
+        step = s->phase == LT_PHASE_TRAIN && s->batch_hook;
         epoch = !step;
     }
     s->on_step = step;
@@ -179,11 +194,17 @@ static slot *make_slot(lth_logged *l, const char *name, int32_t phase, uint32_t 
         return NULL;
     }
     s = &l->slots[l->n_slots];
-    *s = (slot){.name = lth_arena_strdup(&l->arena, name), .phase = phase, .flags = flags, .var = -1, .var_step = -1, .var_epoch = -1};
+    *s = (slot){.name = lth_arena_strdup(&l->arena, name),
+                .phase = phase,
+                .flags = flags,
+                .batch_hook = batch_hook,
+                .var = -1,
+                .var_step = -1,
+                .var_epoch = -1};
     if (!s->name) {
         return NULL;
     }
-    decide(s, batch_hook);
+    decide(s);
     s->var = get_var(l, s->name);
     if (s->forked) {
         const char *step = lth_arena_printf(&l->arena, "%s_step", s->name), *epoch = lth_arena_printf(&l->arena, "%s_epoch", s->name);
@@ -289,7 +310,7 @@ lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, doub
         snprintf(suffixed, sizeof suffixed, "%s/dataloader_idx_%d", name, l->scope.dataloader_idx);
         name = suffixed;
     }
-    found = find_slot(l, name, l->scope.phase);
+    found = find_slot(l, name, l->scope.phase, l->scope.batch_hook);
     s = found >= 0 ? &l->slots[found] : make_slot(l, name, l->scope.phase, flags, l->scope.batch_hook);
     if (!s) {
         return no_memory(err, name);
@@ -323,10 +344,8 @@ static lt_status resolve_all(lth_logged *l, lth_error *err) {
     return LT_OK;
 }
 
-/* Sends the rows of one kind; a row holds at most ROW_MAX values, the logger side joins rows of equal step. */
-static void send_rows(lth_logged *l, lth_records *records, int32_t phase, bool epoch_rows, int64_t step, int64_t epoch) {
-    const char *names[ROW_MAX];
-    double values[ROW_MAX];
+/* Sends the values of one kind as one row. */
+static void send_row(lth_logged *l, lth_records *records, int32_t phase, bool epoch_rows, int64_t step, int64_t epoch) {
     uint32_t count = 0;
 
     for (int i = 0; i < l->n_slots; i++) {
@@ -337,24 +356,18 @@ static void send_rows(lth_logged *l, lth_records *records, int32_t phase, bool e
         if (!wanted || !s->to_logger) {
             continue;
         }
-        names[count] = l->vars[at].name;
-        values[count++] = epoch_rows ? epoch_value(s) : s->last;
+        l->row_names[count] = l->vars[at].name;
+        l->row_values[count++] = epoch_rows ? epoch_value(s) : s->last;
         l->vars[at].in[LT_METRICS_LOGGED] = true;
-        if (count == ROW_MAX) {
-            lth_records_scalars(records, step, epoch, count, names, values);
-            count = 0;
-        }
     }
-    if (count) {
-        lth_records_scalars(records, step, epoch, count, names, values);
-    }
+    lth_records_scalars(records, step, epoch, count, l->row_names, l->row_values);
 }
 
 lt_status lth_logged_batch_end(lth_logged *l, lth_records *records, bool to_loggers, int64_t step, int64_t epoch, lth_error *err) {
     lt_status status = resolve_all(l, err);
 
     if (to_loggers && records && !status) {
-        send_rows(l, records, 0, false, step, epoch);
+        send_row(l, records, 0, false, step, epoch);
     }
     for (int i = 0; i < l->n_slots; i++) {
         l->slots[i].stepped = false;
@@ -381,7 +394,7 @@ lt_status lth_logged_epoch_end(lth_logged *l, int32_t phase, lth_records *record
     lt_status status = lth_logged_epoch_compute(l, phase, err);
 
     if (!status && records) {
-        send_rows(l, records, phase, true, step, epoch);
+        send_row(l, records, phase, true, step, epoch);
     }
     for (int i = 0; i < l->n_slots; i++) {
         if (l->slots[i].phase == phase) {
@@ -468,31 +481,49 @@ const char *lth_logged_at(lth_logged *l, int32_t table, int32_t index, double *v
 
 /* ---- state: accumulators of a broken-off epoch, and the latest values ---- */
 
+/* prefix/group/name, the name escaped, however long it is; NULL: out of memory. */
+static const char *state_path(lth_arena *arena, const char *prefix, const char *group, const char *name) {
+    size_t size = 3 * strlen(name) + 1;
+    char *escaped = lth_arena_alloc(arena, size);
+
+    if (!escaped) {
+        return NULL;
+    }
+    lth_snapshot_escape(name, escaped, size);
+    return lth_arena_printf(arena, "%s/%s%s", prefix, group, escaped);
+}
+
+static lt_status save_slot(const slot *s, lth_arena *arena, lth_snapshot *out, const char *prefix, lth_error *err) {
+    const double values[4] = {s->flags, s->touched ? 1 : 0, s->sum, s->weights};
+    const int64_t four = 4;
+    char group[32];
+    const char *path;
+
+    snprintf(group, sizeof group, s->batch_hook ? "epoch/%d-" : "epoch_hooks/%d-", (int)s->phase);
+    path = state_path(arena, prefix, group, s->name);
+    return path ? lth_snapshot_add(out, path, LT_F64, 1, &four, values, err) : no_memory(err, s->name);
+}
+
+static lt_status save_var(const var *v, lth_arena *arena, lth_snapshot *out, const char *prefix, lth_error *err) {
+    const double values[2] = {v->value, (v->in[0] ? 1 : 0) + (v->in[1] ? 2 : 0) + (v->in[2] ? 4 : 0)};
+    const char *path = state_path(arena, prefix, "latest/", v->name);
+    const int64_t two = 2;
+
+    return path ? lth_snapshot_add(out, path, LT_F64, 1, &two, values, err) : no_memory(err, v->name);
+}
+
 lt_status lth_logged_save(const lth_logged *l, lth_snapshot *out, const char *prefix, lth_error *err) {
-    char path[512], name[256];
-    const int64_t four = 4, two = 2;
+    lth_arena arena = {0};
+    lt_status status = LT_OK;
 
-    for (int i = 0; i < l->n_slots; i++) {
-        const slot *s = &l->slots[i];
-        double values[4] = {s->flags, s->touched ? 1 : 0, s->sum, s->weights};
-
-        lth_snapshot_escape(s->name, name, sizeof name);
-        snprintf(path, sizeof path, "%s/epoch/%d-%s", prefix, s->phase, name);
-        if (lth_snapshot_add(out, path, LT_F64, 1, &four, values, err)) {
-            return err->code;
-        }
+    for (int i = 0; i < l->n_slots && !status; i++) {
+        status = save_slot(&l->slots[i], &arena, out, prefix, err);
     }
-    for (int i = 0; i < l->n_vars; i++) {
-        const var *v = &l->vars[i];
-        double values[2] = {v->value, (v->in[0] ? 1 : 0) + (v->in[1] ? 2 : 0) + (v->in[2] ? 4 : 0)};
-
-        lth_snapshot_escape(v->name, name, sizeof name);
-        snprintf(path, sizeof path, "%s/latest/%s", prefix, name);
-        if (lth_snapshot_add(out, path, LT_F64, 1, &two, values, err)) {
-            return err->code;
-        }
+    for (int i = 0; i < l->n_vars && !status; i++) {
+        status = save_var(&l->vars[i], &arena, out, prefix, err);
     }
-    return LT_OK;
+    lth_arena_release(&arena);
+    return status;
 }
 
 static void unescape(char *name) {
@@ -511,39 +542,50 @@ static void unescape(char *name) {
     *to = 0;
 }
 
-static lt_status load_one(lth_logged *l, const char *rest, const lth_item *item, lth_error *err) {
-    const double *values = item->data;
-    char name[256];
-    int phase, at = 0;
+static lt_status load_slot(lth_logged *l, const char *name, int32_t phase, bool batch_hook, const double *values, lth_error *err) {
+    slot *s = make_slot(l, name, phase, (uint32_t)values[0], batch_hook);
 
-    if (sscanf(rest, "epoch/%d-%n", &phase, &at) == 1 && at > 0 && item->dtype == LT_F64 && item->size == 4 * sizeof(double)) {
-        slot *s;
+    if (!s) {
+        return no_memory(err, name);
+    }
+    s->touched = values[1] != 0;
+    s->sum = values[2];
+    s->weights = values[3];
+    return LT_OK;
+}
 
-        snprintf(name, sizeof name, "%s", rest + at);
-        unescape(name);
-        /* whether flags 0 meant a step or an epoch value is decided by the phase, as when it was logged in a batch */
-        s = make_slot(l, name, phase, (uint32_t)values[0], true);
-        if (!s) {
-            return no_memory(err, name);
-        }
-        s->touched = values[1] != 0;
-        s->sum = values[2];
-        s->weights = values[3];
-    } else if (!strncmp(rest, "latest/", 7) && item->dtype == LT_F64 && item->size == 2 * sizeof(double)) {
-        int tables = (int)values[1], v;
+static lt_status load_var(lth_logged *l, const char *name, const double *values, lth_error *err) {
+    int tables = (int)values[1], v = get_var(l, name);
 
-        snprintf(name, sizeof name, "%s", rest + 7);
-        unescape(name);
-        v = get_var(l, name);
-        if (v < 0) {
-            return no_memory(err, name);
-        }
-        l->vars[v].value = values[0];
-        for (int table = 0; table < TABLES; table++) {
-            l->vars[v].in[table] = tables >> table & 1;
-        }
+    if (v < 0) {
+        return no_memory(err, name);
+    }
+    l->vars[v].value = values[0];
+    for (int table = 0; table < TABLES; table++) {
+        l->vars[v].in[table] = tables >> table & 1;
     }
     return LT_OK;
+}
+
+static lt_status load_one(lth_logged *l, const char *rest, const lth_item *item, lth_error *err) {
+    size_t doubles = item->dtype == LT_F64 ? item->size / sizeof(double) : 0;
+    char *name = lth_strdup(rest);
+    lt_status status = LT_OK;
+    int phase, at = 0;
+
+    if (!name) {
+        return no_memory(err, rest);
+    }
+    unescape(name);
+    if (doubles == 4 && sscanf(name, "epoch/%d-%n", &phase, &at) == 1 && at > 0) {
+        status = load_slot(l, name + at, phase, true, item->data, err);
+    } else if (doubles == 4 && sscanf(name, "epoch_hooks/%d-%n", &phase, &at) == 1 && at > 0) {
+        status = load_slot(l, name + at, phase, false, item->data, err);
+    } else if (doubles == 2 && !strncmp(name, "latest/", 7)) {
+        status = load_var(l, name + 7, item->data, err);
+    }
+    lth_free(name);
+    return status;
 }
 
 lt_status lth_logged_load(lth_logged *l, const lth_snapshot *in, const char *prefix, lth_error *err) {

@@ -18,6 +18,8 @@ typedef struct record {
     lt_scalars row;
     const char *names[VALUES];
     double values[VALUES];
+    void *wide; /* room for a row of more values; kept */
+    uint32_t wide_count;
     char *name, *text; /* TEXT; owned */
     char **pairs;      /* HPARAMS: count names, then count values; owned */
 } record;
@@ -62,23 +64,46 @@ static record *reserve(lth_records *r) {
 
 static void publish(lth_records *r) { atomic_fetch_add_explicit(&r->head, 1, memory_order_release); }
 
+/* Where the row goes: the record's own arrays, or wider ones, made when first needed. */
+static bool room(record *to, uint32_t count, const char ***names, double **values) {
+    *names = to->names;
+    *values = to->values;
+    if (count <= VALUES) {
+        return true;
+    }
+    if (count > to->wide_count) {
+        lth_free(to->wide);
+        to->wide = lth_alloc(count * (sizeof **names + sizeof **values));
+        to->wide_count = to->wide ? count : 0;
+    }
+    *values = to->wide;
+    *names = to->wide ? (const char **)(*values + count) : NULL;
+    return to->wide != NULL;
+}
+
 void lth_records_scalars(lth_records *r, int64_t step, int64_t epoch, uint32_t count, const char *const *names, const double *values) {
+    const char **to_names;
+    double *to_values;
     record *to;
 
-    if (!r || !count || count > VALUES) {
+    if (!r || !count) {
         return;
     }
     to = reserve(r);
+    if (!room(to, count, &to_names, &to_values)) {
+        lth_log(LTH_WARNING, "out of memory for %u metrics of step %lld: they are not logged", count, (long long)step);
+        return;
+    }
     to->kind = SCALARS;
-    memcpy(to->names, names, count * sizeof *names);
-    memcpy(to->values, values, count * sizeof *values);
+    memcpy(to_names, names, count * sizeof *names);
+    memcpy(to_values, values, count * sizeof *values);
     to->row = (lt_scalars){.struct_size = sizeof(lt_scalars),
                            .count = count,
                            .step = step,
                            .epoch = epoch,
                            .wall_time = wall_time(),
-                           .names = to->names,
-                           .values = to->values};
+                           .names = to_names,
+                           .values = to_values};
     publish(r);
 }
 
@@ -320,6 +345,9 @@ static void free_records(lth_records *r) {
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->wake);
     pthread_cond_destroy(&r->idle);
+    for (size_t i = 0; r->ring && i < RING; i++) {
+        lth_free(r->ring[i].wide);
+    }
     lth_free(r->failed);
     lth_free(r->ring);
     lth_free(r);
