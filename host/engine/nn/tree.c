@@ -192,6 +192,8 @@ static lt_status list_all(lth_modules *m, lth_error *err) {
 }
 
 /* ---- collisions: sort all names, look at neighbours ---- */
+enum { NAME_MAX_BYTES = 380 }; /* with what stands before it in a checkpoint, it fits every buffer for a path */
+
 typedef struct claim { const char *name, *what; } claim;
 
 static int by_name(const void *a, const void *b) { return strcmp(((const claim *)a)->name, ((const claim *)b)->name); }
@@ -210,6 +212,12 @@ static lt_status check_names(lth_modules *m, lth_error *err) {
     }
     qsort(claims, (size_t)n, sizeof *claims, by_name);
     lt_status status = LT_OK;
+    for (int64_t k = 0; k < n && status == LT_OK; k++) {
+        if (strlen(claims[k].name) > NAME_MAX_BYTES) {
+            status = lth_fail(err, LT_EINVAL, "the name '%.60s...' (%s) is too long: %zu bytes, at most %d", claims[k].name, claims[k].what,
+                              strlen(claims[k].name), NAME_MAX_BYTES);
+        }
+    }
     for (int64_t k = 1; k < n && status == LT_OK; k++) {
         if (!strcmp(claims[k].name, claims[k - 1].name)) {
             status = lth_fail(err, LT_EINVAL, "two parts of the model have the name '%s' (%s and %s)", claims[k].name, claims[k - 1].what,
