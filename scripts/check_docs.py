@@ -6,7 +6,9 @@
     check_docs.py --self-test      proves on a made-up tree that every rule can fail
 
 In README.md, docs/*.md and sdk/templates/*/README.md: a path in backticks or in a relative link that begins with a folder of the repository
-exists; a word in backticks that begins with lt_, lth_ or LT_ occurs in the sources; a block after `<!-- file: PATH -->` equals that file.
+exists, and so does a bare name of a C, Python or shell file somewhere; a word in backticks, or in a block without a language, that begins
+with lt_, lth_ or LT_ occurs in the sources; a block after `<!-- file: PATH -->` equals that file; docs/architecture.md names every folder of
+host/ that holds sources.
 It does not judge the prose, and does not run what is shown (tests/docs/check_examples.py does).
 """
 import os
@@ -21,6 +23,9 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 ANCHOR = re.compile(r"\]\(#([^)\s]+)\)")
 NAME = re.compile(r"\b(?:lth?_\w+|LTH?_\w+)\b\*?")
 SHOWN = re.compile(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```\n", re.S)
+BARE = re.compile(r"[\w./-]+\.(?:c|h|def|py|sh)")
+PLAIN = re.compile(r"^```\n(.*?)^```$", re.S | re.M)
+SKIPPED = (".", "__", "build", "lthost_logs", "data")
 MADE = ("build/", "lthost_logs/", "data/", "checkpoints/")  # folders that a build or a run makes
 
 
@@ -34,19 +39,25 @@ def documents(root):
     return [name for name in names if os.path.exists(os.path.join(root, name))]
 
 
-def words_of_sources(root):
-    words = set()
-    for folder in SOURCES:
-        for where, folders, files in os.walk(os.path.join(root, folder)):
-            folders[:] = [name for name in folders if not name.startswith((".", "__", "build"))]
-            for name in files:
-                if name.endswith(CODE):
-                    words.update(NAME.findall(read(os.path.join(where, name))))
-    return words
+class Tree:
+    """What is in the repository: paths, folders at the top, words of the sources."""
 
+    def __init__(self, root):
+        self.root, self.words, self.files = root, set(), []
+        for where, folders, files in os.walk(root):
+            top = os.path.samefile(where, root)
+            folders[:] = [name for name in folders if not name.startswith(SKIPPED[:3] if not top else SKIPPED)]
+            self.files += [os.path.relpath(os.path.join(where, name), root) for name in files]
+        self.tops = {path.split("/")[0] for path in self.files if "/" in path}
+        for path in self.files:
+            if path.startswith(tuple(f"{folder}/" for folder in SOURCES)) and path.endswith(CODE):
+                self.words.update(NAME.findall(read(os.path.join(root, path))))
 
-def top_folders(root):
-    return {name for name in os.listdir(root) if os.path.isdir(os.path.join(root, name)) and not name.startswith((".", "build"))}
+    def has_end(self, path):
+        return any(f"/{file}".endswith(f"/{path}") for file in self.files)
+
+    def knows(self, word):
+        return word.endswith("_") or (any(w.startswith(word[:-1]) for w in self.words) if word.endswith("*") else word in self.words)
 
 
 def without_blocks(text):
@@ -65,34 +76,59 @@ def headings(text):
     return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", title).lower()).replace(" ", "-") for title in titles}
 
 
-def check_document(root, name, words, tops):
-    text = read(os.path.join(root, name))
+def check_line(tree, name, line, anchors):
+    for target in LINK.findall(line):
+        if not os.path.exists(os.path.join(tree.root, os.path.dirname(name), target)):
+            yield f"link to {target}, which does not exist"
+    for anchor in ANCHOR.findall(line):
+        if anchor not in anchors:
+            yield f"link to #{anchor}, and no heading has that name"
+    for ticked in TICKS.findall(line):
+        if is_path(ticked, tree.tops):
+            if not os.path.exists(os.path.join(tree.root, ticked)):
+                yield f"{ticked} does not exist"
+        elif BARE.fullmatch(ticked) and not ticked.startswith(MADE) and not tree.has_end(ticked):
+            yield f"{ticked} does not exist"
+        for word in NAME.findall(ticked):
+            if not tree.knows(word):
+                yield f"{word} occurs in no source"
+
+
+def check_blocks(tree, text):
+    for match in PLAIN.finditer(text):
+        for word in NAME.findall(match.group(1)):
+            if not tree.knows(word):
+                yield match.start(), f"{word} occurs in no source"
+    for match in SHOWN.finditer(text):
+        path = os.path.join(tree.root, match.group(1))
+        if not os.path.exists(path):
+            yield match.start(), f"{match.group(1)} does not exist"
+        elif read(path) != match.group(2):
+            yield match.start(), f"the block differs from {match.group(1)}; run scripts/check_docs.py --write"
+
+
+def check_document(tree, name):
+    text = read(os.path.join(tree.root, name))
     anchors = headings(text)
     for number, line in enumerate(without_blocks(text).split("\n"), 1):
-        for target in LINK.findall(line):
-            if not os.path.exists(os.path.join(root, os.path.dirname(name), target)):
-                yield f"{name}:{number}: link to {target}, which does not exist"
-        for anchor in ANCHOR.findall(line):
-            if anchor not in anchors:
-                yield f"{name}:{number}: link to #{anchor}, and no heading has that name"
-        for ticked in TICKS.findall(line):
-            if is_path(ticked, tops) and not os.path.exists(os.path.join(root, ticked)):
-                yield f"{name}:{number}: {ticked} does not exist"
-            for word in NAME.findall(ticked):
-                known = any(have.startswith(word[:-1]) for have in words) if word.endswith("*") else word in words
-                if not known and not word.endswith("_"):
-                    yield f"{name}:{number}: {word} occurs in no source"
-    for match in SHOWN.finditer(text):
-        number, path = text.count("\n", 0, match.start()) + 1, os.path.join(root, match.group(1))
-        if not os.path.exists(path):
-            yield f"{name}:{number}: {match.group(1)} does not exist"
-        elif read(path) != match.group(2):
-            yield f"{name}:{number}: the block differs from {match.group(1)}; run scripts/check_docs.py --write"
+        for fault in check_line(tree, name, line, anchors):
+            yield f"{name}:{number}: {fault}"
+    for at, fault in check_blocks(tree, text):
+        yield f"{name}:{text.count(chr(10), 0, at) + 1}: {fault}"
+
+
+def check_folders(tree):
+    name = "docs/architecture.md"
+    if name in tree.files:
+        text = read(os.path.join(tree.root, name))
+        for folder in sorted({os.path.dirname(path) for path in tree.files if path.startswith("host/") and path.endswith((".c", ".cu"))} - {"host"}):
+            if f"`{folder}`" not in text:
+                yield f"{name}:1: does not name {folder}"
 
 
 def check(root):
-    words, tops = words_of_sources(root), top_folders(root)
-    return [line for name in documents(root) for line in check_document(root, name, words, tops)]
+    tree = Tree(root)
+    return [line for name in documents(root) for line in check_document(tree, name)] + list(check_folders(tree))
 
 
 def write(root):
@@ -112,6 +148,9 @@ def write(root):
 FAULTS = (  # text of docs/a.md, what the complaint must contain; None: there must be none
     ("See `host/a.c`, `lt_good`, `lt_goo*` and [b](b.md), [c](#a-title).\n\n# A title\n", None),
     ("`build/x.so` and `host/<x>.c` are no paths to check.\n", None),
+    ("`a.c` and `b.c`\n", "docs/a.md:1: b.c does not exist"),
+    ("```\nlt_bad -> lt_good\n```\n", "lt_bad occurs in no source"),
+    ("```sh\nlt_bad\n```\n", None),
     ("`host/b.c`\n", "docs/a.md:1: host/b.c does not exist"),
     ("\n`lt_bad(ctx)`\n", "docs/a.md:2: lt_bad occurs in no source"),
     ("[x](nowhere.md)\n", "nowhere.md"),
