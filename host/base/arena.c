@@ -65,17 +65,23 @@ char *lth_arena_strndup(lth_arena *arena, const char *text, size_t length) {
     return copy ? memcpy(copy, text, length) : NULL;
 }
 
-char *lth_arena_printf(lth_arena *arena, const char *format, ...) {
-    va_list args, again;
-    va_start(args, format);
+char *lth_arena_vprintf(lth_arena *arena, const char *format, va_list args) {
+    va_list again;
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     char *text = length < 0 ? NULL : lth_arena_alloc(arena, (size_t)length + 1);
     if (text) {
-        vsnprintf(text, (size_t)length + 1, format, again);
+        vsnprintf(text, (size_t)length + 1, format, args);
     }
-    va_end(again);
+    return text;
+}
+
+char *lth_arena_printf(lth_arena *arena, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = lth_arena_vprintf(arena, format, args);
+    va_end(args);
     return text;
 }
 

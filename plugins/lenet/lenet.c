@@ -1,6 +1,5 @@
 /* LeNet: LeCun's convolutional network in its ReLU form. conv 6@5x5 pad 2, pool, conv 16@5x5, pool, 400-120-84-10. */
 #include <lt/model.h>
-#include <stdio.h>
 
 typedef struct {
     int64_t in_channels, num_classes;
@@ -29,10 +28,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     lenet *m = self;
-    char params[64];
 
-    snprintf(params, sizeof params, "lr: %.17g", m->lr);
-    return lt_use_optimizer(ctx, setup, "Adam", params);
+    return lt_use_optimizer(ctx, setup, "Adam", "lr: %.17g", m->lr);
 }
 
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {

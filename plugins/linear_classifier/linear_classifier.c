@@ -1,6 +1,5 @@
 /* LinearClassifier: 784 -> hidden -> 10 with one ReLU; the smallest model that reads digits. */
 #include <lt/model.h>
-#include <stdio.h>
 
 typedef struct {
     int64_t hidden, num_classes;
@@ -24,10 +23,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     classifier *m = self;
-    char params[64];
 
-    snprintf(params, sizeof params, "lr: %.17g", m->lr);
-    return lt_use_optimizer(ctx, setup, "Adam", params);
+    return lt_use_optimizer(ctx, setup, "Adam", "lr: %.17g", m->lr);
 }
 
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {

@@ -1,6 +1,5 @@
 /* LitAutoEncoder: Lightning's first example. 784 -> hidden -> latent -> hidden -> 784, trained to reconstruct its input. */
 #include <lt/model.h>
-#include <stdio.h>
 
 typedef struct {
     int64_t hidden, latent;
@@ -23,10 +22,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     autoencoder *m = self;
-    char params[64];
 
-    snprintf(params, sizeof params, "lr: %.17g", m->lr);
-    return lt_use_optimizer(ctx, setup, "Adam", params);
+    return lt_use_optimizer(ctx, setup, "Adam", "lr: %.17g", m->lr);
 }
 
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {

@@ -9,7 +9,7 @@ static const lt_slot *const slots_without_amsgrad[] = {&exp_avg, &exp_avg_sq, NU
 
 const void *adam_interface(void *self, const char *id) {
     const adam *a = self;
-    return strcmp(id, "lt.optimizer.slots/1") ? NULL : a->amsgrad ? adam_slots : slots_without_amsgrad;
+    return strcmp(id, LT_OPTIMIZER_SLOTS) ? NULL : a->amsgrad ? adam_slots : slots_without_amsgrad;
 }
 
 /* Called once, before the first step: the place to refuse parameters that do not go together. */

@@ -21,7 +21,7 @@ static const lt_slot *const slots[] = {&momentum_buffer, NULL}, *const no_slots[
 
 static const void *interface(void *self, const char *id) {
     const sgd *s = self;
-    return strcmp(id, "lt.optimizer.slots/1") ? NULL : s->momentum != 0 ? slots : no_slots;
+    return strcmp(id, LT_OPTIMIZER_SLOTS) ? NULL : s->momentum != 0 ? slots : no_slots;
 }
 
 static double initial_lr(lt_ctx *ctx, void *self) {

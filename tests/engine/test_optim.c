@@ -401,21 +401,29 @@ static void refused_state(void **state) {
     close_model(&other);
 }
 
+static LT_PRINTF(4, 5) lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    lt_status status = lth_optim_table.vuse_optimizer(ctx, setup, id, format, args);
+    va_end(args);
+    return status;
+}
+
 static void choices_of_a_model(void **state) {
     (void)state;
     model t;
     open_model(&t, 5);
     lt_optim_setup setup = {.arena = &t.arena};
     lt_lr_scheduler_opts opts = {.struct_size = sizeof opts, .per_step = 1, .not_strict = 1, .monitor = "val_loss"};
-    assert_int_equal(lth_optim_table.use_optimizer(&t.ctx, &setup, "Adam", "lr: 0.1"), LT_OK);
+    assert_int_equal(use_optimizer(&t.ctx, &setup, "Adam", "lr: %g, betas: [%.1f, 0.99]", 0.1, 0.8), LT_OK);
     assert_int_equal(lth_optim_table.use_lr_scheduler(&t.ctx, &setup, "StepLR", NULL, &opts), LT_OK);
     assert_string_equal(setup.optimizer, "Adam");
-    assert_string_equal(setup.optimizer_params, "lr: 0.1");
+    assert_string_equal(setup.optimizer_params, "lr: 0.1, betas: [0.8, 0.99]");
     assert_string_equal(setup.scheduler_params, "");
     assert_string_equal(setup.monitor, "val_loss");
     assert_string_equal(setup.name, "StepLR");
     assert_true(setup.per_step && !setup.strict && setup.frequency == 1);
-    assert_int_equal(lth_optim_table.use_optimizer(&t.ctx, &setup, "SGD", ""), LT_EUNSUPPORTED);
+    assert_int_equal(use_optimizer(&t.ctx, &setup, "SGD", "lr: 1"), LT_EUNSUPPORTED);
     assert_string_equal(t.ctx.error.text, "lt_use_optimizer: Adam is chosen already; only one optimizer yet");
     close_model(&t);
 }

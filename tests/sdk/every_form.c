@@ -54,7 +54,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 }
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     (void)self;
-    (void)lt_use_optimizer(ctx, setup, "Adam", "lr: 0.001");
+    (void)lt_use_optimizer(ctx, setup, "Adam", "lr: %g", 0.001);
+    (void)lt_use_optimizer(ctx, setup, "Adam", "");
     (void)lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 3");
     return lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 3", .per_step = 1, .monitor = "val_loss");
 }

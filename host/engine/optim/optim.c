@@ -10,7 +10,7 @@
 
 /* ---- making ---- */
 static const lt_slot *const *slots_of(const lt_optimizer *iface, void *self) {
-    const void *own = iface->base.get_interface ? iface->base.get_interface(self, LTH_OPTIM_SLOTS) : NULL;
+    const void *own = iface->base.get_interface ? iface->base.get_interface(self, LT_OPTIMIZER_SLOTS) : NULL;
     return own ? own : iface->slots;
 }
 

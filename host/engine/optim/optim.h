@@ -9,9 +9,6 @@
 typedef struct lth_optim lth_optim;
 typedef struct lth_sched lth_sched;
 
-/* An optimizer whose slots depend on its parameters answers base.get_interface with this id: an array like lt_optimizer.slots. */
-#define LTH_OPTIM_SLOTS "lt.optimizer.slots/1"
-
 lt_status lth_optim_new(lth_optim **out, lth_modules *modules, const lt_optimizer *iface, void *self, lt_ctx *ctx);
 void lth_optim_free(lth_optim *o);
 /* Parameters that got a gradient in this window: neighbours with equal step counts meet in one span. No allocation. */

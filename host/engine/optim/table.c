@@ -6,7 +6,7 @@ static lt_status setup_closed(lt_ctx *ctx, const char *op, void *caller) {
     return lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "%s: only in configure_optimizers, with the setup given there", op);
 }
 
-static lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) {
+static LT_PRINTF(4, 0) lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *format, va_list args) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_use_optimizer", ctx->error.code ? ctx->error.code : LT_ESTATE);
     if (!setup || !id) {
         return setup_closed(ctx, "lt_use_optimizer", LTH_CALLER);
@@ -16,7 +16,7 @@ static lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *i
                            "optimizer yet", setup->optimizer);
     }
     setup->optimizer = lth_arena_strdup(setup->arena, id);
-    setup->optimizer_params = lth_arena_strdup(setup->arena, params ? params : "");
+    setup->optimizer_params = format ? lth_arena_vprintf(setup->arena, format, args) : "";
     return setup->optimizer && setup->optimizer_params ? LT_OK : lth_fail(&ctx->error, LT_ENOMEM, "lt_use_optimizer: out of memory");
 }
 
@@ -60,7 +60,7 @@ static lt_status adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args
 
 const lt_optim_api lth_optim_table = {
     .struct_size = sizeof(lt_optim_api),
-    .use_optimizer = use_optimizer,
+    .vuse_optimizer = use_optimizer,
     .use_lr_scheduler = use_lr_scheduler,
     .sgd = sgd,
     .adam = adam,

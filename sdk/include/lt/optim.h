@@ -6,6 +6,7 @@
 #include <lt/component.h>
 #include <lt/tensor.h>
 
+#pragma GCC diagnostic ignored "-Wformat-zero-length" /* lt_use_optimizer(ctx, setup, "Adam", "") says: no parameters */
 LT_BEGIN
 enum { LT_MAX_SLOTS = 8 };
 enum { LT_OPTIM_ELEMENTWISE = 1 }; /* base.flags: each element's update depends on that element alone */
@@ -29,9 +30,13 @@ typedef struct lt_group { /* a parameter group; lr is changed by schedulers */
     double lr;
     const lt_span *const *spans;
 } lt_group;
+/* get_interface("lt.optimizer.slots/1") of an optimizer whose slots depend on its parameters (SGD without momentum has none): an array
+ * like lt_optimizer.slots, asked for once, after the parameters are bound, and used instead of that one. Static. */
+#define LT_OPTIMIZER_SLOTS "lt.optimizer.slots/1"
+
 typedef struct lt_optimizer {
     lt_component base;
-    const lt_slot *const *slots;    /* NULL at the end; NULL: none */
+    const lt_slot *const *slots;    /* NULL at the end; NULL: none. Where LT_OPTIMIZER_SLOTS answers: all it may answer with */
     double (*lr)(lt_ctx *ctx, void *self); /* the initial learning rate */
     /* For LearningRateMonitor and schedulers: "momentum", "weight_decay"; NAN if there is no such value. NULL: none. */
     double (*value)(lt_ctx *ctx, void *self, const char *key);
@@ -71,8 +76,8 @@ typedef struct lt_adam_args { uint32_t struct_size; uint8_t decoupled, amsgrad, 
 typedef struct lt_optim_api {
     uint32_t struct_size;
     uint32_t reserved;
-    /* In configure_optimizers. params: the component's parameters as YAML, "lr: 0.001, betas: [0.9, 0.99]" or "". Only one optimizer yet. */
-    lt_status (*use_optimizer)(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params);
+    /* In configure_optimizers. format makes the component's parameters as YAML. Only one optimizer yet. */
+    lt_status (*vuse_optimizer)(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *format, va_list args);
     lt_status (*use_lr_scheduler)(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params, const lt_lr_scheduler_opts *opts);
     /* One pass over a span; run by the device's own kernels. slot 0: momentum. */
     lt_status (*sgd)(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args);
@@ -81,12 +86,17 @@ typedef struct lt_optim_api {
 } lt_optim_api;
 extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__optim");
 
-/* Names the optimizer, in configure_optimizers: id of a component, its parameters as YAML ("lr: 0.001, betas: [0.9, 0.99]", or ""); both
- * are copied. Beaten by `optimizer:` of the config. LT_ESTATE for a second one. [setup] */
-LT_INLINE lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) {
-    return lt__optim->use_optimizer(ctx, setup, id, params);
+/* Names the optimizer, in configure_optimizers: id of a component, and its parameters as YAML in the way of printf ("" for none):
+ *     lt_use_optimizer(ctx, setup, "Adam", "lr: %g, betas: [0.9, 0.99]", m->lr);
+ * %g keeps six digits, %.17g all. The result is copied. Beaten by `optimizer:` of the config. LT_EUNSUPPORTED for a second one. [setup] */
+static inline LT_PRINTF(4, 5) lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    lt_status status = lt__optim->vuse_optimizer(ctx, setup, id, format, args);
+    va_end(args);
+    return status;
 }
-/* The same for the learning-rate scheduler; opts NULL: stepped once an epoch. [setup] */
+/* The same for the learning-rate scheduler, with its parameters as they are; opts NULL: stepped once an epoch. [setup] */
 LT_INLINE lt_status lt_use_lr_scheduler_with(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params,
                                              const lt_lr_scheduler_opts *opts) {
     return lt__optim->use_lr_scheduler(ctx, setup, id, params, opts);

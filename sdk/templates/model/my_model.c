@@ -3,13 +3,15 @@
 
 typedef struct {
     int64_t in_features, hidden, classes;
+    double lr;
     lt_module *net;
 } my_model;
 
 LT_PARAMS(my_model,
     LT_PARAM(in_features, "2", "Numbers in one sample.", LT_RANGE("1..")),
     LT_PARAM(hidden, "32", "Width of the hidden layers.", LT_RANGE("1..")),
-    LT_PARAM(classes, "3", "Number of classes.", LT_RANGE("2..")));
+    LT_PARAM(classes, "3", "Number of classes.", LT_RANGE("2..")),
+    LT_PARAM(lr, "0.01", "Learning rate of Adam.", LT_RANGE("0..")));
 
 static lt_status configure(lt_ctx *ctx, void *self) {
     my_model *m = self;
@@ -22,8 +24,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 
 /* Used unless the configuration names an optimizer. */
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
-    (void)self;
-    return lt_use_optimizer(ctx, setup, "Adam", "lr: 0.01");
+    my_model *m = self;
+    return lt_use_optimizer(ctx, setup, "Adam", "lr: %g", m->lr);
 }
 
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {

@@ -3,7 +3,6 @@
 #include <lt/data.h>
 #include <lt/model.h>
 #include <math.h>
-#include <stdio.h>
 #include <time.h>
 
 /* ---- model ---- */
@@ -33,10 +32,7 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 }
 
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
-    char params[64];
-
-    snprintf(params, sizeof params, "lr: %.17g", ((boring *)self)->lr);
-    return lt_use_optimizer(ctx, setup, "SGD", params);
+    return lt_use_optimizer(ctx, setup, "SGD", "lr: %.17g", ((boring *)self)->lr);
 }
 
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) { return lt_forward(ctx, ((boring *)self)->net, x); }

@@ -286,10 +286,10 @@ LT_MOCK int64_t lt_mock__resume_step(lt_ctx *ctx) {
     (void)ctx;
     return -1;
 }
-LT_MOCK lt_status lt_mock__use_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params) {
+LT_MOCK LT_PRINTF(4, 0) lt_status lt_mock__vuse_optimizer(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *format, va_list args) {
     (void)ctx;
     lt_mock__copy(setup->optimizer, sizeof setup->optimizer, id);
-    lt_mock__copy(setup->params, sizeof setup->params, params);
+    vsnprintf(setup->params, sizeof setup->params, format, args);
     return LT_OK;
 }
 LT_MOCK lt_status lt_mock__use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params,

@@ -133,7 +133,7 @@ static const lt_logger_api lt_mock__table_logger = {sizeof(lt_logger_api),      
                                      lt_mock__file_vprint,  lt_mock__file_size,
                                      lt_mock__file_rewrite, lt_mock__file_content,
                                      lt_mock__run_dir,      lt_mock__resume_step};
-static const lt_optim_api lt_mock__table_optim = {sizeof(lt_optim_api), 0, lt_mock__use_optimizer, lt_mock__use_lr_scheduler, lt_mock__sgd, lt_mock__adam};
+static const lt_optim_api lt_mock__table_optim = {sizeof(lt_optim_api), 0, lt_mock__vuse_optimizer, lt_mock__use_lr_scheduler, lt_mock__sgd, lt_mock__adam};
 static const lt_metric_api lt_mock__table_metric = {sizeof(lt_metric_api), 0, lt_mock__metric_make, lt_mock__metric_update, lt_mock__metric_log};
 
 LT_MOCK const void *lt_mock__table(const lt_host *host, const char *id) {
