@@ -65,7 +65,8 @@ static void test_wide_range(void **state) { /* where approximations break: large
             lth_call call = {.op = ops[o], .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &attrs};
             assert_int_equal(lth_backend_cpu.kernels[ops[o]]->forward(cpu[set][0], &call, NULL), LT_OK);
             for (int i = 0; i < N; i++) {
-                const double e = (double)x[i], want = o == 0 ? exp(e) : o == 1 ? tanh(e) : o == 2 ? 1 / (1 + exp(-e)) : o == 3 ? (e < 0 ? 0 : e) : .5 * e * (1 + erf(e / sqrt(2)));
+                const double e = (double)x[i], want = o == 0 ? exp(e) : o == 1 ? tanh(e) : o == 2 ? 1 / (1 + exp(-e)) : o == 3 ? (e < 0 ? 0 : e)
+                    : .5 * e * (1 + erf(e / sqrt(2)));
                 const double off = fabs((double)y[i] - want), allowed = 1e-37 + 4e-7 * fabs(want) + (o == 4 ? 1e-7 : 0);
                 if ((o == 4 && isinf(e)) || (isnan(want) && isnan(y[i])) || (double)y[i] == (double)(float)want || off <= allowed) {
                     continue;
@@ -91,7 +92,8 @@ static void test_binary(void **state) {
             }
             check(&s, "binary");
         }
-        spec large = {.op = ops[o], .n_in = 2, .in = {{1, {40000}, .positive = true}, {1, {40000}, .positive = true}}, .out = {1, {40000}}, .need = {true, true}};
+        spec large = {.op = ops[o], .n_in = 2, .in = {{1, {40000}, .positive = true}, {1, {40000}, .positive = true}}, .out = {1, {40000}},
+                      .need = {true, true}};
         check(&large, "binary, large");
     }
 }
@@ -113,7 +115,8 @@ static void test_matmul(void **state) {
     for (int i = 0; i < 4; i++) {
         const int64_t N = shapes[i][0], K = shapes[i][1], M = shapes[i][2];
         for (int k = 0; k < 4; k++) {
-            spec s = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{2, {N, K}, .turned = k == 1}, {2, {K, M}, .turned = k == 2}}, .out = {2, {N, M}}, .need = {true, true}, .accumulate = k == 3};
+            spec s = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{2, {N, K}, .turned = k == 1}, {2, {K, M}, .turned = k == 2}}, .out = {2, {N, M}},
+                      .need = {true, true}, .accumulate = k == 3};
             check(&s, "matmul");
         }
         spec batched = {.op = LTH_OP_MATMUL, .n_in = 2, .in = {{3, {6, N, K}}, {3, {6, K, M}}}, .out = {3, {6, N, M}}, .need = {true, true}};
@@ -122,14 +125,14 @@ static void test_matmul(void **state) {
         check(&folded, "matmul, 2d second");
     }
 }
-static void conv_case(int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t K, int64_t KW, int64_t stride, int64_t pad, int64_t dilation, int64_t groups,
-                      int act, int64_t pool, int layout, int variant) {
+static void conv_case(int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t K, int64_t KW, int64_t stride, int64_t pad, int64_t dilation,
+                      int64_t groups, int act, int64_t pool, int layout, int variant) {
     char name[128];
     const int64_t OH = (H + 2 * pad - dilation * (K - 1) - 1) / stride + 1, OW = (W + 2 * pad - dilation * (KW - 1) - 1) / stride + 1;
     const int64_t PH = pool ? OH / pool : OH, PW = pool ? OW / pool : OW;
     snprintf(name, sizeof name, "conv2d %lldx%lldx%lldx%lld -> %lld, %lldx%lld s%lld p%lld d%lld g%lld act %d pool %lld layout %d", (long long)N, (long long)C,
-             (long long)H, (long long)W, (long long)O, (long long)K, (long long)KW, (long long)stride, (long long)pad, (long long)dilation, (long long)groups, act,
-             (long long)pool, layout);
+             (long long)H, (long long)W, (long long)O, (long long)K, (long long)KW, (long long)stride, (long long)pad, (long long)dilation,
+             (long long)groups, act, (long long)pool, layout);
     spec s = {.op = LTH_OP_CONV2D, .n_in = 3, .in = {{4, {N, C, H, W}, .layout = layout}, {4, {O, C / groups, K, KW}}, {1, {O}, .absent = variant == 2}},
               .out = {4, {N, O, PH, PW}}, .need = {variant != 1, true, true}, .accumulate = variant == 3, .tolerance = 2e-5,
               .attrs = {.i = {stride, stride, pad, pad, dilation, dilation, groups, act, pool, pool, pool, pool}}};
@@ -206,7 +209,8 @@ static void test_labels(void **state) {
     lth_array in = plain(2, (int64_t[]){4, 3}, LT_F32, x), t = plain(1, (int64_t[]){4}, LT_I64, target), out = plain(0, NULL, LT_F32, &loss);
     const lth_attrs attrs = {0};
     lth_error err = {0};
-    lth_call call = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .n_out = 1, .in = {&in, &t}, .out = {&out}, .attrs = &attrs, .workspace = work, .workspace_bytes = sizeof work};
+    lth_call call = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .n_out = 1, .in = {&in, &t}, .out = {&out}, .attrs = &attrs, .workspace = work,
+                     .workspace_bytes = sizeof work};
     assert_int_equal(lth_backend_cpu.kernels[LTH_OP_CROSS_ENTROPY]->forward(cpu[2][0], &call, &err), LT_EINDEX);
     assert_non_null(strstr(err.text, "row 2 has the label 3, outside 0..2 (C = 3)"));
 }
@@ -230,22 +234,44 @@ static void test_copy(void **state) {
     (void)state;
     for (int layout = 0; layout < 3; layout++) {
         for (int i = 0; i < 4; i++) {
-            spec s = {.op = LTH_OP_COPY, .n_in = 1, .in = {{4, {19, 18, 3, 7}, .layout = layout, .turned = layout == 0 && i > 1}}, .out = {4, {19, 18, 3, 7}}, .need = {true},
+            spec s = {.op = LTH_OP_COPY, .n_in = 1, .in = {{4, {19, 18, 3, 7}, .layout = layout, .turned = layout == 0 && i > 1}},
+                      .out = {4, {19, 18, 3, 7}}, .need = {true},
                       .accumulate = i % 2};
             check(&s, "copy");
         }
     }
 }
+static void test_copy_of_others(void **state) { /* dtypes other than f32: only where no gradient is to follow */
+    (void)state;
+    const lth_kernel *k = lth_backend_cpu.kernels[LTH_OP_COPY];
+    const lth_attrs none = {0};
+    double x[6] = {1, -2, 3, 4e300, 5, -6}, y[6] = {0};
+    for (lt_dtype dtype = LT_F64; dtype <= LT_BOOL; dtype++) {
+        lth_array in = plain(2, (int64_t[]){2, 3}, dtype, x), out = plain(2, (int64_t[]){2, 3}, dtype, y);
+        lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &none};
+        assert_true(k->plan(cpu[2][0], &call));
+        call.save = true;
+        assert_true(k->plan(cpu[2][0], &call) == (dtype == LT_F32));
+        in.strides[0] = 1, in.strides[1] = 2, call.save = false;
+        assert_true(k->plan(cpu[2][0], &call) == (dtype == LT_F32));
+    }
+    lth_array in = plain(1, (int64_t[]){6}, LT_F64, x), out = plain(1, (int64_t[]){6}, LT_F64, y);
+    const lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &none};
+    assert_int_equal(k->forward(cpu[2][0], &call, NULL), LT_OK);
+    assert_memory_equal(x, y, sizeof x);
+}
 static void test_norms(void **state) {
     (void)state;
     for (int i = 0; i < 12; i++) {
-        spec s = {.op = LTH_OP_BATCH_NORM, .n_in = 5, .in = {{4, {9, 5, 6, 7}}, {1, {5}}, {1, {5}}, {1, {5}}, {1, {5}, .positive = true}}, .out = {4, {9, 5, 6, 7}},
+        spec s = {.op = LTH_OP_BATCH_NORM, .n_in = 5, .in = {{4, {9, 5, 6, 7}}, {1, {5}}, {1, {5}}, {1, {5}}, {1, {5}, .positive = true}},
+                  .out = {4, {9, 5, 6, 7}},
                   .need = {true, true, true}, .accumulate = i % 2, .attrs = {.i = {i % 3 != 0, i / 6}, .f = {1e-5, 0.1}}, .tolerance = 3e-5};
         if (i % 4 == 3) {
             s.in[0].ndim = 2, s.out.ndim = 2;
         }
         check(&s, "batch_norm");
-        spec l = {.op = LTH_OP_LAYER_NORM, .n_in = 3, .in = {{3, {13, 7, 1 + 12 * i}}, {1, {1 + 12 * i}}, {1, {1 + 12 * i}, .absent = i == 2}}, .out = {3, {13, 7, 1 + 12 * i}},
+        spec l = {.op = LTH_OP_LAYER_NORM, .n_in = 3, .in = {{3, {13, 7, 1 + 12 * i}}, {1, {1 + 12 * i}}, {1, {1 + 12 * i}, .absent = i == 2}},
+                  .out = {3, {13, 7, 1 + 12 * i}},
                   .need = {true, true, true}, .accumulate = i % 2, .attrs = {.f = {1e-5}}, .tolerance = 3e-5};
         check(&l, "layer_norm");
     }
@@ -261,7 +287,8 @@ static void test_empty(void **state) { /* taken or left to the fallback, never t
     check(&add, "add, empty");
     spec relu = {.op = LTH_OP_RELU, .n_in = 1, .in = {{1, {0}}}, .out = {1, {0}}, .need = {true}, .may_decline = true};
     check(&relu, "relu, empty");
-    spec linear = {.op = LTH_OP_LINEAR, .n_in = 3, .in = {{2, {0, 5}}, {2, {3, 5}}, {1, {3}}}, .out = {2, {0, 3}}, .need = {true, true, true}, .may_decline = true};
+    spec linear = {.op = LTH_OP_LINEAR, .n_in = 3, .in = {{2, {0, 5}}, {2, {3, 5}}, {1, {3}}}, .out = {2, {0, 3}}, .need = {true, true, true},
+                   .may_decline = true};
     check(&linear, "linear, empty");
     spec copy = {.op = LTH_OP_COPY, .n_in = 1, .in = {{2, {3, 0}}}, .out = {2, {3, 0}}, .need = {true}, .may_decline = true};
     check(&copy, "copy, empty");
@@ -318,7 +345,7 @@ int main(void) {
         cmocka_unit_test(test_binary), cmocka_unit_test(test_linear),   cmocka_unit_test(test_matmul),   cmocka_unit_test(test_conv_own),
         cmocka_unit_test(test_pool),   cmocka_unit_test(test_losses),   cmocka_unit_test(test_labels),   cmocka_unit_test(test_conv_onednn),
         cmocka_unit_test(test_reduce), cmocka_unit_test(test_copy),     cmocka_unit_test(test_norms),    cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_empty),  cmocka_unit_test(test_copy_of_others),
     };
     return cmocka_run_group_tests_name("engine.cpu", tests, open_all, close_all);
 }

@@ -87,6 +87,23 @@ static lth_array with_layout(const lth_backend *b, lth_device *d, const lth_arra
     return x;
 }
 
+static void keep_gradients(const lth_backend *b, lth_device *d, const spec *s, const lth_array *gin, const lth_call *call, result *r) {
+    for (int k = 0; k < s->n_in; k++) {
+        if (!call->grad_in[k]) {
+            continue;
+        }
+        r->n_grad[k] = count(gin[k].ndim, gin[k].shape);
+        lth_array p = plain(gin[k].ndim, gin[k].shape, LT_F32, take((size_t)r->n_grad[k] * 4));
+        if (gin[k].layout) {
+            to_plain(b, d, &gin[k], &p);
+        } else {
+            memcpy(p.data, gin[k].data, (size_t)r->n_grad[k] * 4);
+        }
+        lth_free(gin[k].data);
+        r->grad[k] = p.data;
+    }
+}
+
 static result execute(const lth_backend *b, lth_device *d, const spec *s, float *const *values, const float *grad) {
     result r = {0};
     lth_array in[5], gin[5], out, gout, gplain;
@@ -168,20 +185,7 @@ static result execute(const lth_backend *b, lth_device *d, const spec *s, float 
         call.grad_in[k] = &gin[k];
     }
     r.status = kernel->backward(d, &call, &r.err);
-    for (int k = 0; k < s->n_in; k++) {
-        if (!call.grad_in[k]) {
-            continue;
-        }
-        r.n_grad[k] = count(in[k].ndim, in[k].shape);
-        lth_array p = plain(in[k].ndim, in[k].shape, LT_F32, take((size_t)r.n_grad[k] * 4));
-        if (in[k].layout) {
-            to_plain(b, d, &gin[k], &p);
-        } else {
-            memcpy(p.data, gin[k].data, (size_t)r.n_grad[k] * 4);
-        }
-        lth_free(gin[k].data);
-        r.grad[k] = p.data;
-    }
+    keep_gradients(b, d, s, gin, &call, &r);
     if (gout.data != gplain.data) {
         lth_free(gout.data);
     }

@@ -11,7 +11,6 @@ typedef struct lth_tape_node {
     const lth_kernel *kernel;           /* the one that ran forward; NULL for views and custom ops */
     lth_device *device;
     const lt_custom_op *custom;
-    struct lth_plugin *plugin;          /* whose generation a custom op pins */
     lth_call call;                      /* arrays point into the tensors below */
     lth_attrs attrs;
     lt_tensor *in[LTH_MAX_IN];

@@ -59,7 +59,6 @@ void lth_engine_free(lth_engine *engine);
 void *lth_step_struct(lth_engine *e, size_t bytes);             /* host memory, zeroed; NULL: out of memory */
 void *lth_step_data(lth_engine *e, size_t bytes);               /* device memory, 64-byte aligned, not zeroed */
 void lth_step_end(lth_engine *e);                               /* everything made since the last call is gone, retained storage excepted */
-typedef struct lth_step_mark { void *block; size_t struct_used, data_used; } lth_step_mark;
 
 /* Tensors. On failure NULL, and the failure in err. */
 lt_tensor *lth_tensor_new(lth_engine *e, lt_dtype dtype, int ndim, const int64_t *shape, lth_error *err);        /* step memory, contiguous */

@@ -1,5 +1,5 @@
 /* backends/cpu/copy.c - COPY: from any layout or strides to row-major contiguous f32, and its gradient back. Other dtypes are copied when
- * they lie contiguous; strided ones of other dtypes than f32 are refused. */
+ * they lie contiguous and no gradient is wanted; other arrays of other dtypes than f32 are refused. */
 #include "engine/backends/cpu/layout.h"
 
 int64_t lth_layout_units(const int64_t *shape, int layout) { return layout == LTH_N16C ? lth_div_up(shape[0], 16) : shape[0]; }
@@ -79,7 +79,7 @@ static bool copy_plan(lth_device *d, lth_call *call) {
     if (!lth_plain(call->out[0]) || x->dtype != call->out[0]->dtype || lth_count(x) == 0) {
         return false;
     }
-    return x->dtype == LT_F32 ? !blocked(x) || x->ndim == 4 : lth_plain(x);
+    return x->dtype == LT_F32 ? !blocked(x) || x->ndim == 4 : !call->save && lth_plain(x); /* gradients of f32 only */
 }
 static lt_status copy_forward(lth_device *d, const lth_call *call, lth_error *err) {
     const lth_array *x = call->in[0];
