@@ -83,7 +83,7 @@ static inline GOLD_UNUSED void gold_close(gold_file *g) {
 static inline GOLD_UNUSED int gold__fail(gold_file *g, void *bytes, const char *path, const char *what) {
     free(bytes);
     gold_close(g);
-    snprintf(g->error, sizeof g->error, "%s: %s", path, what);
+    snprintf(g->error, sizeof g->error, "%.200s: %.50s", path, what);
     return -1;
 }
 
