@@ -32,17 +32,18 @@ static checkpoint *all;
 
 LT_PARAMS(checkpoint,
     LT_PARAM(dirpath, "", "Folder for the files; empty: checkpoints/ in the run folder.", LT_PATH),
-    LT_PARAM(filename, "{epoch}-{step}", "Name of a file; {key} and {key:.3f} stand for metrics."),
+    LT_PARAM(filename, "{epoch}-{step}", "Name of the files; {epoch}, {step}, {metric} and {metric:.3f} stand for values."),
     LT_PARAM(monitor, "", "Metric that decides which are best; empty: the newest is."),
     LT_CHOICE(mode, "min|max", "min", "Whether lower or higher is better."),
     LT_PARAM(save_last, "true", "Also keep last.h5, the newest state."),
     LT_PARAM(save_top_k, "1", "How many best ones to keep; 0 none, -1 all.", LT_RANGE("-1..256")),
-    LT_PARAM(save_weights_only, "false", "Leave out what only resuming needs."),
-    LT_PARAM(auto_insert_metric_name, "true", "Write epoch=2 for {epoch}."),
+    LT_PARAM(save_weights_only, "false", "Save the weights alone; training cannot be resumed from such a file."),
+    LT_PARAM(auto_insert_metric_name, "true", "Write epoch=2 for {epoch}, not 2."),
     LT_PARAM(every_n_train_steps, "null", "Save every so many optimizer steps.", LT_RANGE("1..")),
     LT_PARAM(train_time_interval, "null", "Save every so many seconds.", LT_RANGE(">0"), LT_UNIT("s")),
     LT_PARAM(every_n_epochs, "null", "Save every so many epochs; 1 if neither steps nor time are given.", LT_RANGE("0..")),
-    LT_CHOICE(save_on_train_epoch_end, "auto|true|false", "auto", "At the end of the training epoch, or after validation."),
+    LT_CHOICE(save_on_train_epoch_end, "auto|true|false", "auto",
+        "true: when a training epoch ends; false: after validation; auto: true if that runs once an epoch."),
     LT_PARAM(enable_version_counter, "true", "Add -v1, -v2, ... rather than overwrite an existing file."),
     LT_PARAM(verbose, "false", "Say what is saved."));
 

@@ -22,7 +22,7 @@ LT_PARAMS(csv,
     LT_PARAM(save_dir, "", "Folder of the runs; empty: the trainer's default_root_dir.", LT_PATH),
     LT_PARAM(name, "lthost_logs", "Folder of this experiment, below save_dir."),
     LT_PARAM(version, "null", "Number of the run; null: the next free one.", LT_RANGE("0..")),
-    LT_PARAM(prefix, "", "Put before each metric's name."));
+    LT_PARAM(prefix, "", "Put before each metric's name, with a \"-\" between."));
 
 static void construct(void *self) { ((csv *)self)->keep = -1; }
 

@@ -21,7 +21,7 @@ LT_PARAMS(tensorboard,
     LT_PARAM(name, "lthost_logs", "Folder of this experiment, below save_dir."),
     LT_PARAM(version, "null", "Number of the run; null: the next free one.", LT_RANGE("0..")),
     LT_PARAM(default_hp_metric, "true", "Write hp_metric = -1 so that TensorBoard's hparams tab lists the run."),
-    LT_PARAM(prefix, "", "Put before each metric's name."),
+    LT_PARAM(prefix, "", "Put before each metric's name, with a \"-\" between."),
     LT_SAVED(files, "0"));
 
 static lt_status location(lt_ctx *ctx, void *self, lt_log_location *out) {

@@ -12,9 +12,9 @@ typedef struct adam {
 #define ADAM_PARAMS(weight_decay_default) \
     LT_PARAM(lr, "1e-3", "Learning rate.", LT_RANGE("0..")), \
     LT_PARAM(betas, "[0.9, 0.999]", "Decay of the running averages of the gradient and of its square."), \
-    LT_PARAM(eps, "1e-8", "Added to the denominator.", LT_RANGE("0..")), \
-    LT_PARAM(weight_decay, weight_decay_default, "Weight decay.", LT_RANGE("0.."), LT_LIVE), \
-    LT_PARAM(amsgrad, "false", "Use the maximum of all second moments so far."), \
+    LT_PARAM(eps, "1e-8", "Added to the denominator, against division by zero.", LT_RANGE("0..")), \
+    LT_PARAM(weight_decay, weight_decay_default, "Weight decay; 0: none.", LT_RANGE("0.."), LT_LIVE), \
+    LT_PARAM(amsgrad, "false", "Use the largest second moment so far (AMSGrad)."), \
     LT_PARAM(maximize, "false", "Follow the gradient instead of its opposite.")
 
 double adam_lr(lt_ctx *ctx, void *self);

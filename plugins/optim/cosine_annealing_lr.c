@@ -9,7 +9,7 @@ typedef struct cosine_annealing_lr {
 } cosine_annealing_lr;
 
 LT_PARAMS(cosine_annealing_lr,
-    LT_PARAM(T_max, LT_REQUIRED, "Steps of the schedule from the initial rate to the lowest.", LT_RANGE("1..")),
+    LT_PARAM(T_max, LT_REQUIRED, "Epochs from the initial rate to the lowest; optimizer steps with interval: step.", LT_RANGE("1..")),
     LT_PARAM(eta_min, "0", "Lowest learning rate."));
 
 static const double pi = 3.14159265358979323846;

@@ -10,9 +10,9 @@ typedef struct sgd {
 
 LT_PARAMS(sgd,
     LT_PARAM(lr, "1e-3", "Learning rate.", LT_RANGE("0..")),
-    LT_PARAM(momentum, "0", "Share of the last update that is kept.", LT_RANGE("0..")),
-    LT_PARAM(dampening, "0", "Taken off the gradient's share of the momentum."),
-    LT_PARAM(weight_decay, "0", "Weight decay, added to the gradient.", LT_RANGE("0.."), LT_LIVE),
+    LT_PARAM(momentum, "0", "Share of the last update that is kept; 0: none.", LT_RANGE("0..")),
+    LT_PARAM(dampening, "0", "Share of a gradient that does not go into the momentum."),
+    LT_PARAM(weight_decay, "0", "Weight decay, added to the gradient; 0: none.", LT_RANGE("0.."), LT_LIVE),
     LT_PARAM(nesterov, "false", "Nesterov momentum; needs momentum and no dampening."),
     LT_PARAM(maximize, "false", "Follow the gradient instead of its opposite."));
 

@@ -7,8 +7,8 @@ typedef struct step_lr {
 } step_lr;
 
 LT_PARAMS(step_lr,
-    LT_PARAM(step_size, LT_REQUIRED, "Steps of the schedule between two decays.", LT_RANGE("1..")),
-    LT_PARAM(gamma, "0.1", "Factor of a decay."));
+    LT_PARAM(step_size, LT_REQUIRED, "Epochs between two decays; optimizer steps with interval: step.", LT_RANGE("1..")),
+    LT_PARAM(gamma, "0.1", "What the learning rate is multiplied by."));
 
 static lt_status step(lt_ctx *ctx, void *self, lt_lr_state *state) {
     const step_lr *s = self;
