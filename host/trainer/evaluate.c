@@ -64,11 +64,17 @@ static lt_status evaluate_batch(lth_session *s, const pass *p, int32_t phase, in
     return s->ctx.error.code;
 }
 
+/* A pass that nothing is resumed from ends at once; a validation inside fit is finished, so that the run can go on after it. */
+static bool told_to_stop(lth_session *s, int32_t phase) {
+    s->stopped_by_signal |= s->job->stage != LT_STAGE_FIT && lth_signals_pending();
+    return s->stopped_by_signal || (phase == LT_PHASE_SANITY && lth_signals_pending());
+}
+
 static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
     if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
-    for (int64_t i = 0; i < count && !s->ctx.error.code; i++) {
+    for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s, phase); i++) {
         const lt_batch *batch = lth_loader_next(loader, &s->ctx);
 
         if (!batch) {
@@ -89,6 +95,9 @@ static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loade
     lth_session_now(s, phase, count, NULL, false);
     if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || evaluate_batches(s, p, phase, loader, count) < 0) {
         return s->ctx.error.code;
+    }
+    if (s->stopped_by_signal) {
+        return LT_OK; /* means of a part of the data are no results */
     }
     lth_session_now(s, phase, count, NULL, false);
     s->run.moment.batch_idx = count;

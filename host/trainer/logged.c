@@ -1,5 +1,4 @@
-/* trainer/logged.c - see logged.h. A slot is one logged name of one phase, batch hooks and others apart; a var is one visible name with
- * its latest value. */
+/* trainer/logged.c - see logged.h. A slot is one logged name of one phase and kind of hook; a var is a visible name with its value. */
 #include "trainer/logged.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -18,15 +17,14 @@ typedef struct var {
 typedef struct slot {
     const char *name; /* with its dataloader suffix; interned */
     int32_t phase;
-    uint32_t flags; /* as given, reduction included */
-    bool batch_hook; /* logged in hooks of a batch; the same name in hooks of the epoch is another slot */
+    uint32_t flags;  /* as given, reduction included */
+    bool batch_hook; /* of a batch; hooks of the epoch have slots of their own */
     bool on_step, on_epoch, prog_bar, to_logger, forked;
     int var, var_step, var_epoch; /* -1: no such name yet */
     lt_tensor *tensor;            /* pending value, when not NULL ... */
     double number;                /* ... or this one */
     bool pending, stepped, touched;
-    double weight; /* of the pending value */
-    double last;
+    double weight, last; /* of the pending value; the latest one */
     double sum, weights; /* reduction so far in this epoch */
 } slot;
 

@@ -32,6 +32,30 @@ static lt_status location(lth_session *s, lt_log_location *out) {
     return LT_OK;
 }
 
+/* A run has one folder, the first logger's; a place that another one names is not used, and that is said. */
+static lt_status warn_of_other_places(lth_session *s, const lt_log_location *used) {
+    for (size_t i = 1; i < s->job->n_loggers; i++) {
+        const lth_instance *logger = s->job->loggers[i];
+        lt_log_location place = {.struct_size = sizeof place, .version = -1};
+
+        if (!logger->logger->location) {
+            continue;
+        }
+        lth_session_call(s, logger, "location");
+        if (lth_hook_done(&s->ctx, logger->logger->location(&s->ctx, logger->self, &place)) < 0) {
+            return s->ctx.error.code;
+        }
+        s->ctx.where = (lth_where){0};
+        if ((place.save_dir && *place.save_dir && strcmp(place.save_dir, used->save_dir)) ||
+            (place.name && *place.name && strcmp(place.name, "lthost_logs") && strcmp(place.name, used->name)) ||
+            (place.version >= 0 && place.version != used->version)) {
+            lth_log(LTH_WARNING, "%s: its save_dir, name and version are not used; all loggers write to the folder of the first, %s",
+                    logger->where.component, s->folder.dir);
+        }
+    }
+    return LT_OK;
+}
+
 static lt_status write_config(lth_session *s) {
     char *path = lth_path_join(s->folder.dir, "config.yaml");
     lth_buf text = {0};
@@ -55,8 +79,8 @@ static lt_status make_folder(lth_session *s, bool resume) {
         lth_folder_reopen(&s->folder, run, &s->ctx.error);
     } else if (s->job->stage != LT_STAGE_FIT && run) {
         lth_folder_inside(&s->folder, run, verb(s), &s->ctx.error);
-    } else if (!location(s, &place)) {
-        lth_folder_create(&s->folder, place.save_dir, place.name, place.version, &s->ctx.error);
+    } else if (!location(s, &place) && !lth_folder_create(&s->folder, place.save_dir, place.name, place.version, &s->ctx.error)) {
+        warn_of_other_places(s, &place);
     }
     lth_free(run);
     return s->ctx.error.code;

@@ -221,13 +221,16 @@ static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t 
     return s->ctx.error.code;
 }
 
+/* Predictions of a part of the data are not written. */
+static bool told_to_stop(lth_session *s) { return s->stopped_by_signal |= lth_signals_pending() != 0; }
+
 static lt_status from_loader(lth_session *s, columns *all) {
     int64_t count = s->limits.predict_batches;
 
     if (lth_loader_begin(s->predict, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
-    for (int64_t i = 0; i < count && !s->ctx.error.code; i++) {
+    for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s); i++) {
         const lt_batch *batch = lth_loader_next(s->predict, &s->ctx);
 
         if (!batch) {
@@ -256,7 +259,7 @@ static lt_status from_file(lth_session *s, columns *all) {
         lth_fail(&s->ctx.error, LT_EFORMAT, "%s holds a single number; an array with samples along its first dimension is needed",
                  s->job->input);
     }
-    for (int64_t row = 0; x && row < x->shape[0] && !s->ctx.error.code; row += INPUT_BATCH) {
+    for (int64_t row = 0; x && row < x->shape[0] && !s->ctx.error.code && !told_to_stop(s); row += INPUT_BATCH) {
         int64_t shape[LT_MAX_DIMS], count = x->shape[0] - row < INPUT_BATCH ? x->shape[0] - row : INPUT_BATCH;
         size_t row_bytes = x->size / (size_t)x->shape[0];
         lt_batch batch = {.count = 1, .size = count};
@@ -293,8 +296,8 @@ lt_status lth_predict(lth_session *s) {
         (s->job->input ? from_file : from_loader)(s, all);
     }
     s->engine->grad_enabled = grad;
-    if (!s->ctx.error.code && hook(s, LTH_HOOK_on_predict_epoch_end) >= 0 && hook(s, LTH_HOOK_on_predict_end) >= 0 &&
-        hook(s, LTH_HOOK_on_predict_model_train) >= 0 && s->folder.dir) {
+    if (!s->ctx.error.code && !s->stopped_by_signal && hook(s, LTH_HOOK_on_predict_epoch_end) >= 0 &&
+        hook(s, LTH_HOOK_on_predict_end) >= 0 && hook(s, LTH_HOOK_on_predict_model_train) >= 0 && s->folder.dir) {
         write_columns(s, all);
     }
     release_columns(all);

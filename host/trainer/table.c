@@ -280,8 +280,10 @@ static lt_status request(lt_ctx *ctx, const char *op, void *caller, const char *
         return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "a checkpoint needs a path");
     }
     if (!run->may_save || !run->checkpoint_dir) {
-        return lth_fail_op(&ctx->error, LT_ESTATE, op, caller,
-                           "checkpoints are written in on_train_batch_end, validation hooks of fit (not its sanity check), on_train_epoch_end and on_train_end, and not with fast_dev_run");
+        return lth_fail_op(
+            &ctx->error, LT_ESTATE, op, caller,
+            "checkpoints are written during fit in on_train_batch_end, validation hooks (not of the sanity check), on_train_epoch_end and "
+            "on_train_end, and not with fast_dev_run");
     }
     full = lth_path_join(run->checkpoint_dir, path);
     to = full ? same_request(run, full, remove, flags) : NULL;

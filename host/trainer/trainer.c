@@ -256,6 +256,9 @@ static void report(lth_session *s, lth_error *err) {
 }
 
 static void say_how_to_resume(const lth_session *s) {
+    if (s->stopped_by_signal && s->job->stage != LT_STAGE_FIT) {
+        lth_log(LTH_WARNING, "stopped by signal %d (%s): no results", lth_signals_pending(), strsignal(lth_signals_pending()));
+    }
     if (s->saved_on_signal) {
         lth_log(LTH_INFO, "saved; resume with\n  %s --ckpt_path %s/last.h5", s->job->resume_command, s->run.checkpoint_dir);
     }
@@ -264,7 +267,7 @@ static void say_how_to_resume(const lth_session *s) {
 static void print_results(lth_session *s) {
     int32_t count = lth_logged_count(s->run.logged, LT_METRICS_CALLBACK);
 
-    for (int32_t i = 0; i < count && (s->job->stage == LT_STAGE_VALIDATE || s->job->stage == LT_STAGE_TEST); i++) {
+    for (int32_t i = 0; i < count && !s->stopped_by_signal && (s->job->stage == LT_STAGE_VALIDATE || s->job->stage == LT_STAGE_TEST); i++) {
         double value = NAN;
         const char *name = lth_logged_at(s->run.logged, LT_METRICS_CALLBACK, i, &value);
 

@@ -2,6 +2,8 @@
 """Runs at the edge: several checkpoint callbacks, hundreds of metrics, very long names, logging and saving in hooks that may not, and what a
 resumed run must still know. Each was a bug once."""
 import os
+import signal
+import time
 
 import harness
 
@@ -81,7 +83,8 @@ class Metrics(harness.Test):
     def test_one_name_in_a_batch_and_at_its_epochs_end(self):
         config = self.boring(max_epochs=2, log_every_n_steps=16, callbacks=self.chatty("on_train_batch_end") + self.chatty("on_train_epoch_end"))
         self.lthost("fit", "-c", config)
-        self.assertEqual([(int(row["epoch"]), row["m0" if "m0" in row else "m"]) for row in self.metrics() if "m" in row], [(0, 0.0), (0, 0.0), (1, 1.0), (1, 1.0)])
+        rows = [(int(row["epoch"]), row["m"]) for row in self.metrics() if "m" in row]
+        self.assertEqual(rows, [(0, 0.0), (0, 0.0), (1, 1.0), (1, 1.0)])
 
     def test_forbidden_hooks(self):
         for hook in ("on_fit_start", "on_validation_end", "on_train_end", "on_fit_end"):
@@ -91,6 +94,32 @@ class Metrics(harness.Test):
     def test_tensor_of_a_skipped_batch(self):
         callbacks = self.chatty("on_train_batch_start", tensor=True) + [component("Recorder", skip_in="on_train_batch_start", at_batch=2)]
         self.lthost("fit", "-c", self.boring(max_epochs=2, callbacks=callbacks))
+
+
+class Signals(harness.Test):
+    def test_verbs_without_a_resume_end_at_once(self):
+        config = self.boring(data={"val_samples": 4000000, "batch_size": 2})
+        for verb in ("validate", "test", "predict"):
+            with self.subTest(verb=verb):
+                process = self.start(verb, "-c", config, "--ckpt_path", "none")
+                time.sleep(1.0 if harness.LIGHT else 0.5)
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(5), 75, self.log_of(process))
+                self.assertIn("no results", self.log_of(process))
+
+    def test_nothing_saved_nothing_offered(self):
+        process = self.start("fit", "-c", self.boring({"sleep": 0.05}, max_epochs=50, enable_checkpointing=False))
+        time.sleep(1.0 if harness.LIGHT else 0.5)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(5), 75, self.log_of(process))
+        self.assertNotIn("resume with", self.log_of(process))
+
+
+class Loggers(harness.Test):
+    def test_a_place_that_is_not_used_is_said(self):
+        loggers = [component("CSVLogger", save_dir="one", name="exp", version=7), component("TensorBoardLogger", save_dir="two")]
+        self.lthost("fit", "-c", self.boring(logger=loggers), says=["TensorBoardLogger: its save_dir", "version_7"])
+        self.assertNotIn("not used", self.lthost("fit", "-c", self.boring()).text)
 
 
 class Names(harness.Test):
