@@ -82,7 +82,35 @@ static const lth_prim *primitive(product *p, int64_t step, int act, bool add) {
     key.mm.c_m = p->scatters ? step : p->c.row_at;
     return lth_onednn_get(&p->d->onednn, &key, p->err);
 }
+/* A product so small that asking oneDNN for it costs more: four sums at a time, always in this order. */
+enum { TINY = 256 };
+static bool is_tiny(const lth_mat *a, const lth_mat *c, int act) {
+    return act == 0 && c->batch == 1 && c->rows <= TINY && c->cols <= TINY && a->cols <= TINY && c->rows * c->cols * a->cols <= TINY;
+}
+static void tiny_product(lth_mat a, lth_mat b, const float *bias, lth_mat c, bool add) {
+    for (int64_t i = 0; i < c.rows; i++) {
+        for (int64_t j = 0; j < c.cols; j++) {
+            const float *x = a.p + i * a.row_at, *y = b.p + j * b.col_at;
+            float *to = c.p + i * c.row_at + j * c.col_at, sum[4] = {0};
+            int64_t k = 0;
+            for (; k + 4 <= a.cols; k += 4) {
+                for (int s = 0; s < 4; s++) {
+                    sum[s] += x[(k + s) * a.col_at] * y[(k + s) * b.row_at];
+                }
+            }
+            for (; k < a.cols; k++) {
+                sum[0] += x[k * a.col_at] * y[k * b.row_at];
+            }
+            const float all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            *to = add ? *to + all : bias ? all + bias[j] : all;
+        }
+    }
+}
 lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err) {
+    if (is_tiny(&a, &c, act)) {
+        tiny_product(a, b, bias, c, add);
+        return LT_OK;
+    }
     if (c.col_at != 1) { /* oneDNN writes rows: the transposed product */
         const lth_mat t = lth_turned(a);
         a = lth_turned(b), b = t, c = lth_turned(c);
