@@ -23,8 +23,8 @@ typedef struct lt_custom_op {
     const char *name;
     /* Sets dtype, ndim and shape of each output from the inputs. */
     lt_status (*shape)(lt_ctx *ctx, const lt_custom_call *call, lt_dtype *dtypes, int32_t *ndims, int64_t (*shapes)[LT_MAX_DIMS]);
-    lt_status (*forward)(lt_ctx *ctx, const lt_custom_call *call);
-    lt_status (*backward)(lt_ctx *ctx, const lt_custom_call *call);
+    lt_status (*forward)(lt_ctx *ctx, const lt_custom_call *call);  /* fills the outputs; inputs are row-major */
+    lt_status (*backward)(lt_ctx *ctx, const lt_custom_call *call); /* sets grad_inputs; NULL: no gradient flows through */
     void (*destroy_context)(void *context, size_t size); /* or NULL */
 } lt_custom_op;
 
@@ -55,13 +55,15 @@ LT_INLINE lt_tensor *lt_set_requires_grad(lt_ctx *ctx, lt_tensor *x, bool requir
 LT_INLINE lt_status lt_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad) { return lt__autograd->backward(ctx, loss, grad); }
 /* The gradient of a leaf, of its shape; the host's, until it is cleared. NULL, no error, where there is none. [trainer] */
 LT_INLINE lt_tensor *lt_grad(lt_ctx *ctx, const lt_tensor *x) { return lt__autograd->grad(ctx, x); }
-/* Runs an operation of the plugin's own and records it; returns its first output. op is static; inputs are borrowed; the context bytes are
- * copied, and destroyed with destroy_context when the graph is. LT_EINVAL, and what op's functions return. [trainer] */
+/* Runs an operation of the plugin's own and records it; returns its output. op is static; inputs are borrowed, 1 to 8 of them; the context
+ * bytes (at most 128 KiB) are copied, and destroyed with destroy_context when the graph is. LT_EINVAL, LT_ENOMEM, and what op's functions
+ * return. Since 0.1 an operation has one output. [trainer] */
 LT_INLINE lt_tensor *lt_custom_apply(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *inputs, int32_t n_inputs,
                                      const void *context, size_t context_size) {
     return lt__autograd->custom_apply(ctx, op, inputs, n_inputs, context, context_size);
 }
-/* In a custom op's forward: keeps x for its backward, as call->saved[i] in the order of the calls. [trainer] */
+/* In a custom op's forward: keeps x for its backward, as call->saved[i] in the order of the calls; at most 8.
+ * LT_EINVAL; LT_ESTATE elsewhere. [trainer] */
 LT_INLINE void lt_save_for_backward(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x) {
     lt__autograd->save_for_backward(ctx, call, x);
 }

@@ -77,7 +77,7 @@ LT_INLINE int64_t lt_data_dataset_length(lt_ctx *ctx, const lt_dataset *dataset)
 
 /* ---- in get_batch [loader] ---- */
 /* Memory for one tensor of the batch, row-major, of that shape, to be filled: key NULL makes a list in the order of the calls, keys a dict.
- * 64-byte aligned, host memory, reused from batch to batch, not zeroed. LT_EINVAL, LT_ENOMEM. */
+ * 64-byte aligned, host memory, reused from batch to batch, not zeroed. At most 16 items; keys of at most 47 bytes. LT_EINVAL, LT_ENOMEM. */
 LT_INLINE void *lt_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
     return lt__data->batch_tensor(ctx, out, key, dtype, ndim, shape);
 }
@@ -93,7 +93,7 @@ LT_INLINE void lt_gather_u8_f32(lt_ctx *ctx, float *dst, const uint8_t *src, con
 
 /* ---- files [trainer] ---- */
 /* In prepare_data: makes path exist with this SHA-256 (64 hex digits; NULL: any), downloading from the first of count urls that serves it.
- * LT_EIO names every url's failure. */
+ * LT_EIO names every url's failure; LT_ENOSPC; LT_EUNSUPPORTED where a download is needed and there is no libcurl. */
 LT_INLINE lt_status lt_fetch(lt_ctx *ctx, const char *path, const char *sha256, const char *const *urls, int32_t count) {
     return lt__data->fetch(ctx, path, sha256, urls, count);
 }

@@ -82,6 +82,7 @@ static inline LT_PRINTF(3, 4) void lt_file_print(lt_ctx *ctx, lt_file *file, con
     lt__logger->file_vprint(ctx, file, format, args);
     va_end(args);
 }
+/* The same with a va_list. [logger] */
 static inline LT_PRINTF(3, 0) void lt_file_vprint(lt_ctx *ctx, lt_file *file, const char *format, va_list args) {
     lt__logger->file_vprint(ctx, file, format, args);
 }

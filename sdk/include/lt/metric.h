@@ -1,4 +1,5 @@
-/* lt/metric.h - the component kind lt.metric/1: epoch-exact metrics whose state is saved (table lt.metric/1). */
+/* lt/metric.h - the component kind lt.metric/1: epoch-exact metrics whose state is saved (table lt.metric/1).
+ * Declared so that nothing moves later: hosts of ABI 0.1 answer every call with LT_EUNSUPPORTED. */
 #ifndef LT_METRIC_H
 #define LT_METRIC_H
 #include <lt/component.h>

@@ -62,6 +62,7 @@ extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
     return lt__nn->linear(ctx, in_features, out_features, true);
 }
+/* The same without bias. */
 LT_INLINE lt_module *lt_nn_linear_no_bias(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
     return lt__nn->linear(ctx, in_features, out_features, false);
 }
@@ -83,7 +84,7 @@ LT_INLINE lt_module *lt_nn_avg_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *op
 LT_INLINE lt_module *lt_nn_flatten(lt_ctx *ctx) { return lt__nn->flatten(ctx, 1); }
 /* Dimensions from start_dim on become one. */
 LT_INLINE lt_module *lt_nn_flatten_from(lt_ctx *ctx, int32_t start_dim) { return lt__nn->flatten(ctx, start_dim); }
-/* Element by element; shapes stay. LT_ACT_*. */
+/* Element by element; shapes stay. LT_ACT_*; below it, one function for each of them. */
 LT_INLINE lt_module *lt_nn_activation(lt_ctx *ctx, lt_activation act) { return lt__nn->activation(ctx, act); }
 LT_INLINE lt_module *lt_nn_relu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_RELU); }
 LT_INLINE lt_module *lt_nn_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_TANH); }
@@ -99,7 +100,7 @@ LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_modul
 }
 /* Names a module: its parameters become "name.weight" and so on; returns it. LT_EINVAL where the name is taken. */
 LT_INLINE lt_module *lt_child(lt_ctx *ctx, const char *name, lt_module *module) { return lt__nn->child(ctx, name, module); }
-/* A parameter of the model's own, every element = fill at first; the model's for its life. */
+/* A parameter of the model's own, f32, every element = fill at first; the model's for its life. LT_EUNSUPPORTED for other dtypes. */
 LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
     return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill);
 }

@@ -136,9 +136,11 @@ LT_INLINE void lt_release(lt_ctx *ctx, lt_tensor *x) { lt__tensor->release(ctx, 
 LT_INLINE lt_tensor *lt_full(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, double value) {
     return lt__tensor->full(ctx, dtype, ndim, shape, value);
 }
+/* shape, every element 0. */
 LT_INLINE lt_tensor *lt_zeros(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
     return lt__tensor->full(ctx, dtype, ndim, shape, 0);
 }
+/* shape, every element 1. */
 LT_INLINE lt_tensor *lt_ones(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape) {
     return lt__tensor->full(ctx, dtype, ndim, shape, 1);
 }
@@ -180,14 +182,14 @@ LT_INLINE lt_tensor *lt_eq(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt_
 
 /* ---- element by element [trainer] ----
  * x of any shape -> the same shape and dtype; float dtypes, neg and abs integers too. Differentiable. LT_EDTYPE. */
-LT_INLINE lt_tensor *lt_neg(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->neg(ctx, x); }
-LT_INLINE lt_tensor *lt_exp(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->exp(ctx, x); }
+LT_INLINE lt_tensor *lt_neg(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->neg(ctx, x); } /* -x */
+LT_INLINE lt_tensor *lt_exp(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->exp(ctx, x); } /* e to the power of x */
 /* Natural logarithm (torch.log; lt_log is the one that reports metrics). */
 LT_INLINE lt_tensor *lt_ln(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->log(ctx, x); }
-LT_INLINE lt_tensor *lt_sqrt(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sqrt(ctx, x); }
-LT_INLINE lt_tensor *lt_abs(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->abs(ctx, x); }
+LT_INLINE lt_tensor *lt_sqrt(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sqrt(ctx, x); } /* square root */
+LT_INLINE lt_tensor *lt_abs(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->abs(ctx, x); } /* |x| */
 LT_INLINE lt_tensor *lt_relu(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->relu(ctx, x); } /* max(x, 0); gradient 0 at 0 */
-LT_INLINE lt_tensor *lt_tanh(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->tanh(ctx, x); }
+LT_INLINE lt_tensor *lt_tanh(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->tanh(ctx, x); } /* hyperbolic tangent */
 LT_INLINE lt_tensor *lt_sigmoid(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sigmoid(ctx, x); } /* 1 / (1 + exp(-x)) */
 /* x Phi(x), or with tanh_approx x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); Hendrycks and Gimpel 2016, arXiv:1606.08415. */
 LT_INLINE lt_tensor *lt_gelu(lt_ctx *ctx, lt_tensor *x, bool tanh_approx) { return lt__tensor->gelu(ctx, x, tanh_approx); }
@@ -196,13 +198,15 @@ LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool traini
 
 /* ---- reductions [trainer] ----
  * dims: ndims numbers, borrowed; ndims 0: all. keepdim leaves reduced dimensions as 1. LT_EINDEX, LT_EDTYPE. */
+/* Sum over dims; of whole numbers in i64. */
 LT_INLINE lt_tensor *lt_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
     return lt__tensor->sum(ctx, x, dims, ndims, keepdim);
 }
+/* Mean over dims; float dtypes. */
 LT_INLINE lt_tensor *lt_mean(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
     return lt__tensor->mean(ctx, x, dims, ndims, keepdim);
 }
-/* Over everything -> (). */
+/* Over everything -> (): the sum, the mean. */
 LT_INLINE lt_tensor *lt_sum_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sum(ctx, x, NULL, 0, false); }
 LT_INLINE lt_tensor *lt_mean_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->mean(ctx, x, NULL, 0, false); }
 /* Index of the largest along dim -> i64; the first of equals; no gradient. */
@@ -262,6 +266,7 @@ LT_INLINE lt_tensor *lt_avg_pool2d_with(lt_ctx *ctx, lt_tensor *x, const lt_pool
  * () f32 unless the reduction is LT_NONE. LT_ESHAPE, LT_EDTYPE. */
 /* mean((x - target)^2), x and target of one shape. */
 LT_INLINE lt_tensor *lt_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target) { return lt__tensor->mse_loss(ctx, x, target, LT_MEAN); }
+/* The same with another reduction; LT_NONE: the shape of x. */
 LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) {
     return lt__tensor->mse_loss(ctx, x, target, reduction);
 }

@@ -109,7 +109,7 @@ LT_INLINE int32_t lt_batch_count(lt_ctx *ctx, const lt_batch *batch) { return lt
  * Tensors given are borrowed; they live until the batch's end hooks are over anyway. */
 /* Reports the loss, one float element with a gradient history (in training); at most once a step. LT_ESHAPE, LT_ESTATE. */
 LT_INLINE lt_status lt_step_loss(lt_ctx *ctx, lt_step_out *out, lt_tensor *loss) { return lt__trainer->step_loss(ctx, out, loss); }
-/* Reports a named output for callbacks and, in predict, for the predictions file. */
+/* Reports a named output for callbacks and, in predict, for the predictions file; at most 16 a step. LT_EINVAL. */
 LT_INLINE lt_status lt_step_output(lt_ctx *ctx, lt_step_out *out, const char *name, lt_tensor *value) {
     return lt__trainer->step_output(ctx, out, name, value);
 }
@@ -117,7 +117,8 @@ LT_INLINE lt_status lt_step_output(lt_ctx *ctx, lt_step_out *out, const char *na
 LT_INLINE lt_tensor *lt_output(lt_ctx *ctx, const lt_step_out *out, const char *name) { return lt__trainer->output(ctx, out, name); }
 
 /* ---- metrics [trainer] ---- */
-/* Logs one element, any dtype; it is read at the flush, so the device is not waited for. name: [A-Za-z0-9_./-]+. flags: LT_LOG_*. */
+/* Logs one element, any dtype; it is read at the flush, so the device is not waited for. name: [A-Za-z0-9_./-]+. flags: LT_LOG_*.
+ * LT_ESTATE in hooks that belong to no step and no epoch, LT_ESHAPE, LT_EINVAL for other flags than before. */
 LT_INLINE void lt_log(lt_ctx *ctx, const char *name, lt_tensor *value, uint32_t flags) { lt__trainer->log(ctx, name, value, flags); }
 /* The same for a number of the plugin's own. */
 LT_INLINE void lt_log_value(lt_ctx *ctx, const char *name, double value, uint32_t flags) {
@@ -125,6 +126,7 @@ LT_INLINE void lt_log_value(lt_ctx *ctx, const char *name, double value, uint32_
 }
 /* The latest value of a metric as callbacks see it; NAN, no error, if it was not logged yet. May wait for the device. */
 LT_INLINE double lt_metric(lt_ctx *ctx, const char *name) { return lt__trainer->metric(ctx, name); }
+/* Whether it was. */
 LT_INLINE bool lt_has_metric(lt_ctx *ctx, const char *name) { return lt__trainer->has_metric(ctx, name); }
 /* The metrics of a table (LT_METRICS_*), in the order first logged: number, then name and value of one. LT_EINDEX. Names: the host's. */
 LT_INLINE int32_t lt_metric_count(lt_ctx *ctx, int32_t table) { return lt__trainer->metric_count(ctx, table); }
@@ -145,7 +147,7 @@ static inline LT_PRINTF(2, 3) void lt_request_stop(lt_ctx *ctx, const char *form
 
 /* ---- checkpoints [trainer] ----
  * path: relative to lt_checkpoint_dir, or absolute. Both are done when the hooks of this moment are over, so that every component is
- * saved at the same instant. LT_ESTATE where the stage does not train, LT_EINVAL. */
+ * saved at the same instant; at most 8 in one hook round. LT_ESTATE where the stage does not train, LT_EINVAL. */
 /* Saves the run (LT_SAVE_FULL) or the weights; snapshot then, file written behind; a write that fails ends the run. */
 LT_INLINE lt_status lt_save_checkpoint(lt_ctx *ctx, const char *path, uint32_t flags) {
     return lt__trainer->save_checkpoint(ctx, path, flags);
@@ -156,6 +158,7 @@ LT_INLINE lt_status lt_remove_checkpoint(lt_ctx *ctx, const char *path) { return
 LT_INLINE const char *lt_checkpoint_dir(lt_ctx *ctx) { return lt__trainer->checkpoint_dir(ctx); }
 
 /* ---- optimizers [trainer] ---- */
+/* 0 outside fit. */
 LT_INLINE int32_t lt_optimizer_count(lt_ctx *ctx) { return lt__trainer->optimizer_count(ctx); }
 /* Component id ("Adam"); the host's. LT_EINDEX. */
 LT_INLINE const char *lt_optimizer_name(lt_ctx *ctx, int32_t optimizer) { return lt__trainer->optimizer_name(ctx, optimizer); }
