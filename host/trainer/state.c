@@ -360,11 +360,36 @@ static lt_status restore_generator(lth_session *s, const lth_snapshot *in) {
     return LT_OK;
 }
 
+/* Moments and counts from the checkpoint. The learning rate is the configuration's, or where a scheduler goes on, the one it left. */
+static lt_status restore_optimizer(lth_session *s, const lth_snapshot *in) {
+    bool goes_on = s->sched && lth_snapshot_get(in, "lr_schedulers/0/last_epoch");
+    int32_t groups = s->optim ? lth_optim_groups(s->optim) : 0;
+    double *fresh = lth_alloc((size_t)(groups + 1) * sizeof *fresh);
+    lth_error *err = &s->ctx.error;
+
+    if (!fresh) {
+        return lth_fail(err, LT_ENOMEM, "out of memory");
+    }
+    for (int32_t g = 0; g < groups; g++) {
+        fresh[g] = lth_optim_lr(s->optim, g);
+    }
+    if (s->optim && !lth_optim_load(s->optim, &s->ctx, in, "optimizer/0", err) && goes_on) {
+        lth_sched_load(s->sched, &s->ctx, in, "lr_schedulers/0", err);
+    }
+    for (int32_t g = 0; g < groups && !goes_on && !err->code; g++) {
+        lth_optim_set_lr(s->optim, g, fresh[g]);
+    }
+    if (s->sched && !goes_on && !err->code) {
+        lth_log(LTH_WARNING, "the checkpoint knows no learning-rate scheduler: it begins now");
+    }
+    lth_free(fresh);
+    return err->code;
+}
+
 lt_status lth_state_training(lth_session *s, const lth_snapshot *in) {
     lth_error *err = &s->ctx.error;
 
-    if (restore_loops(s, in) || restore_gradients(s, in) || (s->optim && lth_optim_load(s->optim, &s->ctx, in, "optimizer/0", err)) ||
-        (s->sched && lth_sched_load(s->sched, &s->ctx, in, "lr_schedulers/0", err)) ||
+    if (restore_loops(s, in) || restore_gradients(s, in) || restore_optimizer(s, in) ||
         (s->train && lth_loader_load(s->train, in, "data/train", err)) || lth_logged_load(s->run.logged, in, "metrics", err) ||
         lth_records_load(s->run.records, in, "loggers", err)) {
         return err->code;

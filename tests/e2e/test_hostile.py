@@ -2,6 +2,7 @@
 """Runs at the edge: several checkpoint callbacks, hundreds of metrics, very long names, logging and saving in hooks that may not, and what a
 resumed run must still know. Each was a bug once."""
 import os
+import shutil
 import signal
 import time
 
@@ -59,6 +60,29 @@ class Stop(harness.Test):
         self.assertEqual(self.summary()["epochs"], 2)
         self.lthost("fit", "-c", config(4), "--ckpt_path", "last", says="stopped early")
         self.assertEqual(self.summary()["epochs"], 5)
+
+
+class LearningRate(harness.Test):
+    """A setting given on resume beats the checkpoint's."""
+
+    def rates(self, *more):
+        config = self.boring(log_every_n_steps=16, callbacks=["LearningRateMonitor"])
+        self.lthost("fit", "-c", config, "--optimizer=SGD", "--optimizer.lr=0.1", "--trainer.max_epochs=2", *more[0])
+        self.lthost("fit", "-c", config, "--optimizer=SGD", "--trainer.max_epochs=4", "--ckpt_path", "last", *more[1])
+        return [round(rate, 9) for rate in self.column("lr-SGD")]
+
+    def test_constant(self):
+        self.assertEqual(self.rates([], ["--optimizer.lr=0.5"]), [0.1, 0.1, 0.5, 0.5])
+
+    def test_scheduled(self):
+        scheduler = ["--lr_scheduler=StepLR", "--lr_scheduler.step_size=1", "--lr_scheduler.gamma=0.5"]
+        self.assertEqual(self.rates(scheduler, ["--optimizer.lr=0.4", *scheduler]), [0.1, 0.05, 0.1, 0.05])
+
+    def test_scheduler_added_and_taken_away(self):
+        scheduler = ["--lr_scheduler=StepLR", "--lr_scheduler.step_size=1", "--lr_scheduler.gamma=0.5"]
+        self.assertEqual(self.rates([], ["--optimizer.lr=0.1", *scheduler]), [0.1, 0.1, 0.1, 0.05])
+        shutil.rmtree(self.path("lthost_logs"))
+        self.assertEqual(self.rates(scheduler, ["--optimizer.lr=0.1"]), [0.1, 0.05, 0.1, 0.1])
 
 
 class Metrics(harness.Test):

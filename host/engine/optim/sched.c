@@ -76,7 +76,16 @@ lt_status lth_sched_save(const lth_sched *s, lt_ctx *ctx, lth_snapshot *out, con
     return lth_component_save(&s->iface->base, s->self, s->iface->save, ctx, out, prefix, err);
 }
 
-/* The rates themselves come with the optimizer's state. */
+/* Base rates of the checkpoint, and the rates of now that came with the optimizer's state. A base rate that is configured otherwise since
+ * stays: the rate of now follows it. */
+static void take_base(lth_sched *s, const double *saved) {
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        if (saved[g] != s->base_lr[g]) {
+            lth_optim_set_lr(s->optim, g, saved[g] != 0 ? lth_optim_lr(s->optim, g) * (s->base_lr[g] / saved[g]) : s->base_lr[g]);
+        }
+    }
+}
+
 lt_status lth_sched_load(lth_sched *s, lt_ctx *ctx, const lth_snapshot *in, const char *prefix, lth_error *err) {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/base_lr", prefix);
@@ -89,7 +98,7 @@ lt_status lth_sched_load(lth_sched *s, lt_ctx *ctx, const lth_snapshot *in, cons
     if (last < 0) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint has no '%s'", path);
     }
-    memcpy(s->base_lr, base->data, base->size);
+    take_base(s, base->data);
     s->last_epoch = last;
     return lth_component_load(&s->iface->base, s->self, s->iface->load, ctx, in, prefix, err);
 }
