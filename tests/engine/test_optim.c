@@ -409,6 +409,30 @@ static LT_PRINTF(4, 5) lt_status use_optimizer(lt_ctx *ctx, lt_optim_setup *setu
     return status;
 }
 
+static void passes_that_lack_something(void **state) {
+    (void)state;
+    model t;
+    open_model(&t, 5);
+    float x[4] = {1, 2, 3, 4}, g[4] = {0};
+    lt_span span = {.struct_size = sizeof span, .n = 4, .param = x, .grad = g, .step = 1};
+    lt_sgd_args plain = {.struct_size = sizeof plain, .lr = 1}, heavy = {.struct_size = sizeof heavy, .lr = 1, .momentum = 0.9};
+    lt_adam_args adam = {.struct_size = sizeof adam, .lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1};
+#define FAILS(call, message) \
+    assert_int_equal(call, LT_EINVAL); \
+    assert_string_equal(t.ctx.error.text, message); \
+    lth_error_clear(&t.ctx.error)
+    assert_int_equal(lth_optim_table.sgd(&t.ctx, &span, &plain), LT_OK);
+    FAILS(lth_optim_table.sgd(&t.ctx, &span, &heavy), "lt_optim_sgd: these args need 1 slot; the component declares 0");
+    FAILS(lth_optim_table.adam(&t.ctx, &span, &adam), "lt_optim_adam: these args need 2 slots; the component declares 0");
+    FAILS(lth_optim_table.sgd(&t.ctx, NULL, &plain), "lt_optim_sgd: span is NULL");
+    FAILS(lth_optim_table.adam(&t.ctx, &span, NULL), "lt_optim_adam: args is NULL");
+    span.step = 0;
+    FAILS(lth_optim_table.sgd(&t.ctx, &span, &plain), "lt_optim_sgd: 4 elements at step 0; steps count from 1");
+    span.step = 1, span.grad = NULL;
+    FAILS(lth_optim_table.sgd(&t.ctx, &span, &plain), "lt_optim_sgd: span->grad is NULL");
+    close_model(&t);
+}
+
 static void choices_of_a_model(void **state) {
     (void)state;
     model t;
@@ -458,7 +482,8 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans), cmocka_unit_test(clipping), cmocka_unit_test(golden_optimizers), cmocka_unit_test(refused_parameters),
-        cmocka_unit_test(schedules), cmocka_unit_test(resume), cmocka_unit_test(refused_state), cmocka_unit_test(choices_of_a_model),
+        cmocka_unit_test(schedules), cmocka_unit_test(resume), cmocka_unit_test(refused_state), cmocka_unit_test(passes_that_lack_something),
+        cmocka_unit_test(choices_of_a_model),
         cmocka_unit_test(out_of_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 
 /* ---- names for people ---- */
 static void describe_kernel(const lt_module *l, char *out, size_t size) {
-    const int64_t *shape = l->weight->value->a.shape;
+    static const int64_t none[4];
+    const int64_t *shape = l->weight ? l->weight->value->a.shape : none; /* there was no memory for it */
     snprintf(out, size, "%lld -> %lld, kernel %lldx%lld", (long long)l->in, (long long)l->out, (long long)shape[2], (long long)shape[3]);
 }
 

@@ -322,6 +322,10 @@ lt_module *lth_make_sequential(lt_ctx *ctx, const char *name, lt_module *const *
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_sequential", NULL);
     lth_modules *m = open_tree(ctx, "lt_nn_sequential", LTH_CALLER);
     bool named = name && *name;
+    if (m && count && !items) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_nn_sequential", LTH_CALLER, "lt_nn_sequential: %zu items given, but items is NULL", count);
+        return NULL;
+    }
     if (!m || (named && !check_name(ctx, "lt_nn_sequential", name))) {
         return NULL;
     }
@@ -380,6 +384,10 @@ lt_tensor *lth_make_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int
     if (ndim < 0 || ndim > LT_MAX_DIMS) {
         lth_fail_op(&ctx->error, LT_EINVAL, "lt_parameter", LTH_CALLER, "lt_parameter: '%s' cannot have %d dimensions; 0..%d can be", name, ndim,
                     LT_MAX_DIMS);
+        return NULL;
+    }
+    if (ndim && !shape) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_parameter", LTH_CALLER, "lt_parameter: '%s' has %d dimensions, but shape is NULL", name, ndim);
         return NULL;
     }
     lth_param *p = param_new(ctx, m, name, ndim, shape, true);

@@ -135,6 +135,9 @@ static void fill_info(const lt_module *l, lt_module_info *info) {
 /* ---- the table ---- */
 static lt_status module_info(lt_ctx *ctx, int64_t index, lt_module_info *out) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_info_at", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!out) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_module_info_at", LTH_CALLER, "lt_module_info_at: argument 3 is NULL");
+    }
     if (!ctx->modules || index < 0 || index >= ctx->modules->n_order) {
         return lth_fail_op(&ctx->error, LT_EINDEX, "lt_module_info_at", LTH_CALLER, "lt_module_info_at: no module has the number %lld; there are %lld",
                            (long long)index, (long long)(ctx->modules ? ctx->modules->n_order : 0));
@@ -165,7 +168,11 @@ static lt_tensor *forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) {
 static lt_tensor *module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_parameter", NULL);
     const lth_modules *m = ctx->modules;
-    if (!m || !m->sealed || !name) {
+    if (!name) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: argument 3, the name, is NULL");
+        return NULL;
+    }
+    if (!m || !m->sealed) {
         lth_fail_op(&ctx->error, LT_ESTATE, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: parameters have their values after configure");
         return NULL;
     }

@@ -48,13 +48,39 @@ static lt_status use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, const char
     return good ? LT_OK : lth_fail(&ctx->error, LT_ENOMEM, "lt_use_lr_scheduler: out of memory");
 }
 
+/* What a pass over the span would read and write must be there. */
+static bool span_good(lt_ctx *ctx, const lt_span *span, const void *args, int slots, const char *op, void *caller) {
+    if (!span || !args || (span->n > 0 && (!span->param || !span->grad))) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: %s is NULL", op, !span ? "span" : !args ? "args" : span->param ? "span->grad" : "span->param");
+        return false;
+    }
+    if (span->n < 0 || span->step < 1) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: %lld elements at step %lld; steps count from 1", op, (long long)span->n, (long long)span->step);
+        return false;
+    }
+    for (int k = 0; k < slots; k++) {
+        if (span->n_slots <= k || !span->slot[k]) {
+            lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: these args need %d slot%s; the component declares %d", op, slots, slots > 1 ? "s" : "",
+                        (int)span->n_slots);
+            return false;
+        }
+    }
+    return true;
+}
+
 static lt_status sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_optim_sgd", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!span_good(ctx, span, args, args && args->momentum != 0, "lt_optim_sgd", LTH_CALLER)) {
+        return ctx->error.code;
+    }
     return ctx->engine->backend->sgd(ctx->engine->device, span, args, &ctx->error);
 }
 
 static lt_status adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_optim_adam", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    if (!span_good(ctx, span, args, args && args->amsgrad ? 3 : 2, "lt_optim_adam", LTH_CALLER)) {
+        return ctx->error.code;
+    }
     return ctx->engine->backend->adam(ctx->engine->device, span, args, &ctx->error);
 }
 

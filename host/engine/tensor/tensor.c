@@ -78,7 +78,9 @@ lt_tensor *lth_tensor_blank(lth_engine *e, lth_error *err) {
 
 lt_status lth_tensor_described(lt_tensor *t, lth_error *err) {
     lt_status status = check_shape(t->a.dtype, t->a.ndim, t->a.shape, err);
-    lth_array_set_contiguous(&t->a);
+    if (status == LT_OK) { /* only then do strides not overflow */
+        lth_array_set_contiguous(&t->a);
+    }
     return status;
 }
 
