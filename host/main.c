@@ -207,11 +207,16 @@ static int prepare(app *a) {
 static void resume_command(const app *a, lth_buf *out) {
     lth_buf_printf(out, "lthost fit");
     for (size_t i = 0; i < a->request.n_configs; i++) {
-        lth_buf_printf(out, " -c %s", a->request.configs[i]);
+        lth_buf_add(out, " -c ");
+        lth_buf_add_shell(out, a->request.configs[i]);
+    }
+    for (size_t i = 0; i < a->request.n_plugins; i++) {
+        lth_buf_add(out, " --plugins ");
+        lth_buf_add_shell(out, a->request.plugins[i]);
     }
     for (size_t i = 0; i < a->request.n_overrides; i++) {
-        lth_buf_printf(out, " --%s%s='%s'", a->request.overrides[i].key, a->request.overrides[i].append ? "+" : "",
-                       a->request.overrides[i].value);
+        lth_buf_printf(out, " --%s%s=", a->request.overrides[i].key, a->request.overrides[i].append ? "+" : "");
+        lth_buf_add_shell(out, a->request.overrides[i].value);
     }
 }
 

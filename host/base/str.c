@@ -64,6 +64,22 @@ void lth_buf_printf(lth_buf *buf, const char *format, ...) {
     va_end(args);
 }
 
+void lth_buf_add_shell(lth_buf *buf, const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+
+    if (*text && text[strspn(text, plain)] == 0) {
+        lth_buf_add(buf, text);
+        return;
+    }
+    lth_buf_add(buf, "'");
+    for (const char *quote; (quote = strchr(text, '\'')); text = quote + 1) {
+        lth_buf_add_bytes(buf, text, (size_t)(quote - text));
+        lth_buf_add(buf, "'\\''");
+    }
+    lth_buf_add(buf, text);
+    lth_buf_add(buf, "'");
+}
+
 void lth_buf_vprintf(lth_buf *buf, const char *format, va_list args) {
     va_list again;
     va_copy(again, args);

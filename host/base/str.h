@@ -12,6 +12,7 @@ void lth_buf_add(lth_buf *buf, const char *text);
 void lth_buf_add_bytes(lth_buf *buf, const void *data, size_t size);
 void *lth_buf_extend(lth_buf *buf, size_t size);  /* room at the end, to be filled; NULL when out of memory (buf->failed) */
 void lth_buf_printf(lth_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void lth_buf_add_shell(lth_buf *buf, const char *text); /* one word of a shell command, quoted where it must be */
 void lth_buf_vprintf(lth_buf *buf, const char *format, va_list args);
 const char *lth_buf_text(const lth_buf *buf);   /* "" when empty */
 void lth_buf_clear(lth_buf *buf);               /* keeps the memory */

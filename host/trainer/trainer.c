@@ -61,6 +61,11 @@ static lt_status choose_checkpoint(lth_session *s) {
 
 /* ---- what changed since the checkpoint was written ---- */
 
+/* What a line can hold; NULL: it is a list or a map. */
+static const char *simple(const lth_node *node) {
+    return node->kind == LTH_NODE_SCALAR ? node->text : node->kind == LTH_NODE_NULL ? "null" : NULL;
+}
+
 static void list_changes(const lth_node *before, const lth_node *now, const char *at) {
     char path[400];
 
@@ -69,20 +74,17 @@ static void list_changes(const lth_node *before, const lth_node *now, const char
     }
     for (const lth_node *child = now->first; child; child = child->next) {
         const lth_node *old = lth_node_get(before, child->key);
-        lth_buf from = {0}, to = {0};
 
         snprintf(path, sizeof path, "%s%s%s", at, *at ? "." : "", child->key);
         if (old && old->kind == LTH_NODE_MAP && child->kind == LTH_NODE_MAP) {
             list_changes(old, child, path);
         } else if (!old || !lth_node_equal(old, child)) {
-            if (old && old->kind == LTH_NODE_SCALAR && child->kind == LTH_NODE_SCALAR) {
-                lth_log(LTH_INFO, "changed since the checkpoint: %s %s -> %s", path, old->text, child->text);
+            if (old && simple(old) && simple(child)) {
+                lth_log(LTH_INFO, "changed since the checkpoint: %s %s -> %s", path, simple(old), simple(child));
             } else {
                 lth_log(LTH_INFO, "changed since the checkpoint: %s", path);
             }
         }
-        lth_buf_release(&from);
-        lth_buf_release(&to);
     }
 }
 
@@ -256,11 +258,15 @@ static void report(lth_session *s, lth_error *err) {
 }
 
 static void say_how_to_resume(const lth_session *s) {
+    lth_buf folder = {0};
+
     if (s->stopped_by_signal && s->job->stage != LT_STAGE_FIT) {
         lth_log(LTH_WARNING, "stopped by signal %d (%s): no results", lth_signals_pending(), strsignal(lth_signals_pending()));
     }
     if (s->saved_on_signal) {
-        lth_log(LTH_INFO, "saved; resume with\n  %s --ckpt_path %s/last.h5", s->job->resume_command, s->run.checkpoint_dir);
+        lth_buf_add_shell(&folder, s->run.checkpoint_dir);
+        lth_log(LTH_INFO, "saved; resume with\n  %s --ckpt_path %s/last.h5", s->job->resume_command, lth_buf_text(&folder));
+        lth_buf_release(&folder);
     }
 }
 

@@ -2,6 +2,8 @@
 """Runs at the edge: several checkpoint callbacks, hundreds of metrics, very long names, logging and saving in hooks that may not, and what a
 resumed run must still know. Each was a bug once."""
 import os
+import re
+import shlex
 import shutil
 import signal
 import time
@@ -130,6 +132,14 @@ class Signals(harness.Test):
                 process.send_signal(signal.SIGTERM)
                 self.assertEqual(process.wait(5), 75, self.log_of(process))
                 self.assertIn("no results", self.log_of(process))
+
+    def test_the_offered_command_is_quoted(self):
+        process = self.start("fit", "-c", self.boring({"sleep": 0.05}, name="my config.yaml"), f"--trainer.default_root_dir={self.path('it is $HOME')}'s")
+        time.sleep(1.0 if harness.LIGHT else 0.4)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(5), 75, self.log_of(process))
+        words = shlex.split(re.search(r"resume with\n\s*(.*)", self.log_of(process)).group(1))
+        self.lthost(*words[1:], says="resuming at")
 
     def test_nothing_saved_nothing_offered(self):
         process = self.start("fit", "-c", self.boring({"sleep": 0.05}, max_epochs=50, enable_checkpointing=False))
