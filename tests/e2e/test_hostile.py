@@ -134,8 +134,8 @@ class Signals(harness.Test):
                 self.assertIn("no results", self.log_of(process))
 
     def test_the_offered_command_is_quoted(self):
-        process = self.start("fit", "-c", self.boring({"sleep": 0.05}, name="my config.yaml"), f"--trainer.default_root_dir={self.path('it is $HOME')}'s")
-        time.sleep(1.0 if harness.LIGHT else 0.4)
+        process = self.start("fit", "-c", self.boring({"sleep": 0.15}, name="my config.yaml"), f"--trainer.default_root_dir={self.path('it is $HOME')}'s")
+        time.sleep(1.0)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(5), 75, self.log_of(process))
         words = shlex.split(re.search(r"resume with\n\s*(.*)", self.log_of(process)).group(1))
