@@ -227,6 +227,9 @@ static bool read_list(const target *t, lth_value *out) {
 static bool read_value(const target *t, lth_value *out) {
     bool null = lth_node_is_null(t->node);
     memset(out, 0, sizeof *out);
+    if (t->param->secret && t->node->text && !strcmp(t->node->text, LTH_SECRET_TEXT)) {
+        return refuse(t, "saved configurations hold *** in its place", "is a secret and was not saved: give it again");
+    }
     switch (t->param->type) {
     case LT_PARAM_INT: return read_int(t, "an integer", &out->integer);
     case LT_PARAM_FLOAT: return read_float(t, "a number", &out->number);

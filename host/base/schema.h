@@ -17,6 +17,8 @@ size_t lth_schema_bind(const lt_params *schema, const char *what, const lth_node
 size_t lth_schema_check(const lt_params *schema, const char *what, lth_diags *diags);
 /* Sets one LT_LIVE parameter of a bound struct; used by live control. */
 lt_status lth_schema_set(const lt_params *schema, const char *what, void *self, const char *key, const lth_node *value, lth_arena *arena, lth_error *err);
+/* What stands for a LT_SECRET value wherever values are shown or saved; as a value it is refused. */
+#define LTH_SECRET_TEXT "***"
 /* All settable parameters with their present values, as a map; LT_SECRET ones as "***" unless reveal. */
 lth_node *lth_schema_values(const lt_params *schema, const void *self, lth_arena *arena, bool reveal);
 /* "  hidden (int) = 64          Width of the hidden layers. [1..]" lines; prefix before each key ("--model."). */

@@ -90,7 +90,7 @@ static lth_node *list_node(lth_arena *arena, const lt_param *param, const lth_va
 static lth_node *value_node(lth_arena *arena, const lt_param *param, const void *self, bool reveal) {
     lth_value v = lth_field_get(param, self);
     if (param->secret && !reveal) {
-        return lth_node_text(arena, "***");
+        return lth_node_text(arena, LTH_SECRET_TEXT);
     }
     switch (param->type) {
     case LT_PARAM_INT: return int_node(arena, v.integer);

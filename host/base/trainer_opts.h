@@ -19,8 +19,7 @@ typedef struct lth_trainer_opts {
     int64_t num_sanity_val_steps, log_every_n_steps, accumulate_grad_batches;
     lt_opt_float gradient_clip_val;
     int32_t gradient_clip_algorithm;    /* 0 norm, 1 value */
-    bool enable_checkpointing, enable_progress_bar, enable_model_summary, deterministic, benchmark, inference_mode, detect_anomaly, barebones;
-    int64_t reload_dataloaders_every_n_epochs;
+    bool enable_checkpointing, enable_progress_bar, enable_model_summary, deterministic, benchmark, barebones;
     const char *default_root_dir;
     int64_t num_threads;                /* compute threads; 0: OMP_NUM_THREADS, else as many as cores */
 } lth_trainer_opts;

@@ -36,24 +36,16 @@ static void check_limits(const check *c) {
     }
 }
 
-/* "00:01:30:00": days, hours, minutes, seconds. */
-static bool is_duration(const char *text) {
-    int days, hours, minutes, seconds, used = 0;
-    bool read = sscanf(text, "%2d:%2d:%2d:%2d%n", &days, &hours, &minutes, &seconds, &used) == 4 && !text[used];
-    return read && strspn(text, "0123456789:") == (size_t)used && hours < 24 && minutes < 60 && seconds < 60 &&
-           days + hours + minutes + seconds > 0;
-}
-
 static void check_val_interval(const check *c) {
     const lth_trainer_opts *opts = &c->config->trainer;
     const char *text = opts->val_check_interval;
     lth_limit limit;
-    if (!text || is_duration(text)) {
+    if (!text) {
         return;
     }
     if (lth_limit_parse("", text, &limit, NULL) != LT_OK || limit.value <= 0) {
         CHECK_ERROR(c, "val_check_interval", NULL,
-                    " must be a number of batches (100), a share of an epoch (0.25) or a time (00:01:30:00), not \"%s\"", text);
+                    " must be a number of batches (100) or a share of an epoch (0.25), not \"%s\"", text);
     } else if (limit.is_fraction && !opts->check_val_every_n_epoch.given && lth_node_get(c->config->trainer_node, "val_check_interval")) {
         CHECK_ERROR(c, "val_check_interval", "write it without a point: 100",
                     " must be a number of batches where check_val_every_n_epoch is null, which counts batches across epochs");

@@ -76,8 +76,8 @@ static lth_node *bindable(lth_config *config, lth_diags *diags) {
 
 /* Lightning's barebones mode measures the loop alone: what it turns off may not be asked for in the same breath. */
 static void apply_barebones(lth_config *config, lth_diags *diags) {
-    static const char *const off[] = {"enable_checkpointing", "enable_progress_bar",  "enable_model_summary", "detect_anomaly",
-                                      "fast_dev_run",         "num_sanity_val_steps", "log_every_n_steps"};
+    static const char *const off[] = {"enable_checkpointing", "enable_progress_bar", "enable_model_summary", "fast_dev_run",
+                                      "num_sanity_val_steps", "log_every_n_steps"};
     lth_trainer_opts *opts = &config->trainer;
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
         const lth_node *given = lth_node_get(config->trainer_node, off[i]);

@@ -110,6 +110,7 @@ lt_status lth_limits_resolve(const lth_trainer_opts *opts, const lth_loader_leng
     epochs_and_steps(opts, out);
     if (lth_parse_f64(opts->overfit_batches, &overfit) && overfit > 0) {
         train = val = opts->overfit_batches;
+        out->overfit = true;
     }
     if (limit("limit_train_batches", train, lengths->train, &out->train_batches, err) ||
         limit("limit_val_batches", val, lengths->val, &out->val_batches, err) ||

@@ -14,6 +14,7 @@ typedef struct lth_limits {
     double val_check_interval; /* as given, for callbacks */
     int64_t accumulate, log_every;
     int64_t fast_dev_run; /* batches; 0 off */
+    bool overfit; /* the same batches every epoch: the loader must not shuffle */
 } lth_limits;
 
 /* Loader lengths in batches; 0 where there is no loader. */

@@ -186,6 +186,9 @@ lt_status lth_session_setup(lth_session *s) {
     if (lth_limits_resolve(s->opts, &lengths, &s->limits, &s->ctx.error)) {
         return s->ctx.error.code;
     }
+    if (s->limits.overfit && s->train) {
+        lth_loader_keep_order(s->train);
+    }
     if (s->job->stage == LT_STAGE_FIT && !s->opts->max_epochs.given && s->limits.max_epochs == 1000) {
         lth_log(LTH_INFO, "trainer.max_epochs is not set: training 1000 epochs");
     }

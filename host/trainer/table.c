@@ -330,22 +330,42 @@ static int32_t table_optimizer_count(lt_ctx *ctx) {
     return run && run->optim ? 1 : 0;
 }
 
+static bool is_optimizer(lt_ctx *ctx, lth_hookview *run, int32_t optimizer, const char *op, void *caller) {
+    if (!run) {
+        return false;
+    }
+    if (!run->optim || optimizer != 0) {
+        lth_fail_op(&ctx->error, LT_EINDEX, op, caller, "there is no optimizer %d: the run has %d", optimizer, run->optim ? 1 : 0);
+        return false;
+    }
+    return true;
+}
+
 static const char *table_optimizer_name(lt_ctx *ctx, int32_t optimizer) {
     lth_hookview *run = enter(ctx, "lt_optimizer_name", LTH_CALLER);
 
-    return run && run->optim && optimizer == 0 ? run->optimizer_id : NULL;
+    return is_optimizer(ctx, run, optimizer, "lt_optimizer_name", LTH_CALLER) ? run->optimizer_id : NULL;
 }
 
 static int32_t table_group_count(lt_ctx *ctx, int32_t optimizer) {
     lth_hookview *run = enter(ctx, "lt_group_count", LTH_CALLER);
 
-    return run && run->optim && optimizer == 0 ? lth_optim_groups(run->optim) : 0;
+    return is_optimizer(ctx, run, optimizer, "lt_group_count", LTH_CALLER) ? lth_optim_groups(run->optim) : 0;
 }
 
 static double table_group_value(lt_ctx *ctx, int32_t optimizer, int32_t group, const char *key) {
     lth_hookview *run = enter(ctx, "lt_group_value", LTH_CALLER);
 
-    if (!run || !run->optim || optimizer != 0 || !key || group < 0 || group >= lth_optim_groups(run->optim)) {
+    if (!is_optimizer(ctx, run, optimizer, "lt_group_value", LTH_CALLER)) {
+        return NAN;
+    }
+    if (group < 0 || group >= lth_optim_groups(run->optim)) {
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_group_value", LTH_CALLER, "there is no group %d: optimizer %d has %d", group, optimizer,
+                    lth_optim_groups(run->optim));
+        return NAN;
+    }
+    if (!key) {
+        null_argument(ctx, "lt_group_value", LTH_CALLER, 4, "key");
         return NAN;
     }
     return !strcmp(key, "lr") ? lth_optim_lr(run->optim, group) : lth_optim_value(run->optim, ctx, group, key);

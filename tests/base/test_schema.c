@@ -190,6 +190,7 @@ static void null_is_for_what_may_be_absent(void **state) {
 
 static void wrong_types(void **state) {
     (void)state;
+    assert_refused("token", "***", false, "token of LeNet is a secret and was not saved: give it again");
     assert_refused("hidden", "abc", false, "hidden of LeNet must be an integer, not \"abc\"");
     assert_refused("hidden", "1.0", false, "hidden of LeNet must be an integer, not \"1.0\"");
     assert_refused("hidden", "", false, "hidden of LeNet must be an integer, not \"\"");
@@ -519,7 +520,7 @@ static void trainer_defaults(void **state) {
     assert_string_equal(opts.limit_train_batches, "1.0");
     assert_string_equal(opts.overfit_batches, "0.0");
     assert_string_equal(opts.precision, "32-true");
-    assert_true(opts.enable_checkpointing && opts.inference_mode && !opts.deterministic);
+    assert_true(opts.enable_checkpointing && !opts.deterministic);
     assert_null(opts.default_root_dir);
     for (uint32_t i = 0; i < lth_trainer_opts_params()->count; i++) {
         assert_non_null(lth_schema_param(lth_trainer_opts_params(), i)->doc);

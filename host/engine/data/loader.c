@@ -203,6 +203,7 @@ int64_t lth_loader_batch_size(const lt_loader *l) { return l->batch_size; }
 int64_t lth_loader_samples(const lt_loader *l) { return l->dataset->length; }
 int64_t lth_loader_workers(const lt_loader *l) { return l->ring.workers; }
 const char *lth_loader_dataset_name(const lt_loader *l) { return l->dataset->name; }
+void lth_loader_keep_order(lt_loader *l) { l->shuffle = false; }
 bool lth_loader_shuffles(const lt_loader *l) { return l->shuffle; }
 
 /* ---- saved position ---- */

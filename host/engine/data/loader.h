@@ -33,6 +33,7 @@ int64_t lth_loader_batch_size(const lt_loader *l);
 int64_t lth_loader_samples(const lt_loader *l);
 int64_t lth_loader_workers(const lt_loader *l);
 const char *lth_loader_dataset_name(const lt_loader *l);
+void lth_loader_keep_order(lt_loader *l); /* overfit_batches: the same samples every epoch; before the first begin */
 bool lth_loader_shuffles(const lt_loader *l);
 /* Sampler seed and position of the running epoch; load makes the next lth_loader_begin continue there: it then draws nothing from the
  * generator (which was saved after this epoch's draws) and, with skip 0, begins at the saved position. Saved between epochs: it begins anew.
