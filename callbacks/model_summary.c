@@ -8,7 +8,7 @@ typedef struct { int64_t max_depth; } summary;
 LT_PARAMS(summary,
     LT_PARAM(max_depth, "1", "How deep to look into the modules; -1 all, 0 off.", LT_RANGE("-1..")));
 
-enum { NAME = 28, TYPE = 14, SIZE = 20, LINE = 160, TEXT = 64 * 1024 };
+enum { WIDEST = 40, LINE = 400, TEXT = 64 * 1024 };
 
 static void shape_text(char *out, size_t size, int32_t ndim, const int64_t *shape) {
     size_t used = 0;
@@ -36,32 +36,56 @@ static void count_text(char *out, size_t size, int64_t n) {
     snprintf(out, size, unit ? "%.1f %c" : "%.0f", value, units[unit]);
 }
 
-static size_t row(lt_ctx *ctx, int64_t index, bool sizes, char *out, size_t room) {
-    lt_module_info info = {.struct_size = sizeof info};
-    char params[32], in[80], to[80], name[120];
+/* What the columns need; sizes: In and Out sizes are shown. */
+typedef struct { int name, type, in; bool sizes; } columns;
 
-    if (lt_module_info_at(ctx, index, &info)) {
-        return 0;
-    }
-    count_text(params, sizeof params, info.parameters);
-    shape_text(in, sizeof in, info.in_ndim, info.in_shape);
-    shape_text(to, sizeof to, info.out_ndim, info.out_shape);
-    snprintf(name, sizeof name, "%s", info.name);
-    const char *format = sizes ? "%3lld | %-*s | %-*s | %8s | %-5s | %-*s | %-*s\n" : "%3lld | %-*s | %-*s | %8s | %-5s\n";
-
-    return (size_t)snprintf(out, room, format, (long long)index, NAME, name, TYPE, info.type, params, info.training ? "train" : "eval", SIZE,
-                            in, SIZE, to);
+static bool is_shown(lt_ctx *ctx, const summary *s, int64_t index, lt_module_info *info) {
+    *info = (lt_module_info){.struct_size = sizeof *info};
+    return !lt_module_info_at(ctx, index, info) && (s->max_depth < 0 || info->depth < s->max_depth);
 }
 
-static bool has_sizes(lt_ctx *ctx) {
-    lt_module_info info = {.struct_size = sizeof info};
+static void widen(int *width, const char *text, int most) {
+    int length = (int)strlen(text);
+
+    length = length > most ? most : length;
+    *width = length > *width ? length : *width;
+}
+
+/* As wide as the content; without sizes where none are known or where the terminal is too narrow for them. */
+static columns measure(lt_ctx *ctx, const summary *s) {
+    columns c = {.name = 4, .type = 4, .in = 8};
+    int out = 9, fixed = (int)strlen("  0 |  |  |   Params | Mode  |  | ");
+    lt_module_info info;
+    char text[80];
 
     for (int64_t i = 0; i < lt_module_count(ctx); i++) {
-        if (!lt_module_info_at(ctx, i, &info) && info.in_ndim >= 0) {
-            return true;
+        if (is_shown(ctx, s, i, &info)) {
+            widen(&c.name, info.name, WIDEST);
+            widen(&c.type, info.type, WIDEST);
+            shape_text(text, sizeof text, info.in_ndim, info.in_shape);
+            widen(&c.in, text, WIDEST);
+            shape_text(text, sizeof text, info.out_ndim, info.out_shape);
+            widen(&out, text, WIDEST);
+            c.sizes |= info.in_ndim >= 0;
         }
     }
-    return false;
+    c.sizes &= !lt_terminal_width(ctx) || fixed + c.name + c.type + c.in + out <= lt_terminal_width(ctx);
+    return c;
+}
+
+static size_t row(const columns *c, int64_t index, const lt_module_info *info, char *out, size_t room) {
+    const char *mode = info->training ? "train" : "eval";
+    char params[32], in[80], to[80];
+
+    count_text(params, sizeof params, info->parameters);
+    if (!c->sizes) {
+        return (size_t)snprintf(out, room, "%3lld | %-*.100s | %-*.40s | %8s | %s\n", (long long)index, c->name, info->name, c->type, info->type,
+                                params, mode);
+    }
+    shape_text(in, sizeof in, info->in_ndim, info->in_shape);
+    shape_text(to, sizeof to, info->out_ndim, info->out_shape);
+    return (size_t)snprintf(out, room, "%3lld | %-*.100s | %-*.40s | %8s | %-5s | %-*s | %s\n", (long long)index, c->name, info->name, c->type,
+                            info->type, params, mode, c->in, in, to);
 }
 
 static void totals(lt_ctx *ctx, char *out, size_t room) {
@@ -84,20 +108,20 @@ static void totals(lt_ctx *ctx, char *out, size_t room) {
 
 static lt_status on_fit_start(lt_ctx *ctx, void *self) {
     summary *s = self;
-    bool sizes = has_sizes(ctx);
     char *text = s->max_depth == 0 ? NULL : lt_alloc(ctx, TEXT);
+    lt_module_info info;
     size_t used = 0;
 
     if (!text) {
         return lt_ctx_status(ctx);
     }
-    used += (size_t)snprintf(text, TEXT, sizes ? "    | %-*s | %-*s | %8s | Mode  | %-*s | %-*s\n" : "    | %-*s | %-*s | %8s | Mode\n", NAME,
-                             "Name", TYPE, "Type", "Params", SIZE, "In sizes", SIZE, "Out sizes");
-    for (int64_t i = 0; i < lt_module_count(ctx) && used + 2 * LINE < TEXT; i++) {
-        lt_module_info info = {.struct_size = sizeof info};
+    columns c = measure(ctx, s);
 
-        if (!lt_module_info_at(ctx, i, &info) && (s->max_depth < 0 || info.depth < s->max_depth)) {
-            used += row(ctx, i, sizes, text + used, TEXT - used);
+    used += (size_t)snprintf(text, TEXT, "    | %-*s | %-*s | %8s | Mode", c.name, "Name", c.type, "Type", "Params");
+    used += (size_t)(c.sizes ? snprintf(text + used, TEXT - used, "  | %-*s | Out sizes\n", c.in, "In sizes") : snprintf(text + used, TEXT - used, "\n"));
+    for (int64_t i = 0; i < lt_module_count(ctx) && used + 2 * LINE < TEXT; i++) {
+        if (is_shown(ctx, s, i, &info)) {
+            used += row(&c, i, &info, text + used, TEXT - used);
         }
     }
     totals(ctx, text + used, TEXT - used);

@@ -16,7 +16,7 @@ LT_PARAMS(bar,
     LT_PARAM(refresh_rate, "1", "Batches between two updates; 0 switches the bar off.", LT_RANGE("0.."), LT_LIVE),
     LT_PARAM(leave, "true", "Keep a line for every epoch."));
 
-enum { LINE = 512, CELLS = 20 };
+enum { LINE = 512, CELLS = 20, FEWEST_CELLS = 5, NARROW = 72 };
 static const double REDRAW = 0.05; /* seconds: a terminal needs no more, and drawing costs system calls */
 
 static void clock_text(char *out, size_t size, double seconds) {
@@ -29,26 +29,53 @@ static void clock_text(char *out, size_t size, double seconds) {
     }
 }
 
-static size_t metrics_text(lt_ctx *ctx, char *out, size_t room) {
+/* "1.2 s", "01:23", "1:02:03" */
+static void duration_text(char *out, size_t size, double seconds) {
+    if (seconds >= 0 && seconds < 59.95) {
+        snprintf(out, size, "%.1f s", seconds);
+    } else {
+        clock_text(out, size, seconds);
+    }
+}
+
+/* Four digits that say something, never an exponent: "0.52", "45.1", "171", "33,770" */
+static void rate_text(char *out, size_t size, double rate) {
+    if (!(rate >= 0 && rate < 1e15)) {
+        snprintf(out, size, "?");
+        return;
+    }
+    snprintf(out, size, "%.*f", rate < 10 ? 2 : rate < 100 ? 1 : 0, rate);
+    for (size_t digits = strcspn(out, "."), length = strlen(out); digits > 3 && length + 1 < size; length++) {
+        digits -= 3;
+        memmove(out + digits + 1, out + digits, length - digits + 1);
+        out[digits] = ',';
+    }
+}
+
+/* As many whole metrics as fit: half a number would be a wrong one. */
+static void metrics_text(lt_ctx *ctx, char *out, size_t room) {
+    size_t used = 0;
+
+    for (int32_t i = 0; i < lt_metric_count(ctx, LT_METRICS_PROG_BAR); i++) {
+        double value = NAN;
+        char one[64];
+        const char *name = lt_metric_at(ctx, LT_METRICS_PROG_BAR, i, &value);
+        size_t length = name ? (size_t)snprintf(one, sizeof one, ", %.40s=%.4g", name, value) : room;
+
+        if (used + length < room) {
+            memcpy(out + used, one, length);
+            used += length;
+        }
+    }
+    out[used] = 0;
+}
+
+static void cells(char *out, int count, double share) {
+    int full = (int)(share * count);
     size_t used = 0;
 
     out[0] = 0;
-    for (int32_t i = 0; i < lt_metric_count(ctx, LT_METRICS_PROG_BAR) && used + 60 < room; i++) {
-        double value = NAN;
-        const char *name = lt_metric_at(ctx, LT_METRICS_PROG_BAR, i, &value);
-
-        if (name) {
-            used += (size_t)snprintf(out + used, room - used, ", %.40s=%.4g", name, value);
-        }
-    }
-    return used;
-}
-
-static void cells(char *out, double share) {
-    int full = (int)(share * CELLS);
-    size_t used = 0;
-
-    for (int i = 0; i < CELLS; i++) {
+    for (int i = 0; i < count; i++) {
         const char *cell = i < full ? "\xe2\x96\x88" : "\xc2\xb7";
 
         memcpy(out + used, cell, strlen(cell) + 1);
@@ -56,19 +83,27 @@ static void cells(char *out, double share) {
     }
 }
 
-/* "Epoch 0  45% ████████············ 387/860 [00:02<00:03, 171 it/s, train_loss=0.1234]", cut to the terminal's width. */
+/* "Epoch 0  45% ████████············ 387/860 [00:02<00:03, 171 it/s, train_loss=0.1234]". Where the terminal is narrow, first the bar
+ * gives way to the numbers, then the times, then the last metrics. */
 static void draw(lt_ctx *ctx, bar *b, const char *what, int64_t done, int64_t total, int64_t first, double began) {
-    char line[LINE], blocks[CELLS * 4 + 1], passed[32], left[32], metrics[LINE / 2];
+    char line[LINE], numbers[200], blocks[CELLS * 4], passed[32], left[32], speed[40], metrics[LINE / 2];
     double seconds = lt_seconds(ctx) - began, share = total > 0 ? (double)done / (double)total : 0;
     double rate = seconds > 0 ? (double)(done - first) / seconds : 0;
 
     b->last_draw = lt_seconds(ctx);
-    cells(blocks, share);
     clock_text(passed, sizeof passed, seconds);
     clock_text(left, sizeof left, rate > 0 ? (double)(total - done) / rate : 0);
-    metrics_text(ctx, metrics, sizeof metrics);
-    snprintf(line, sizeof line, "%s %3.0f%% %s %lld/%lld [%s<%s, %.4g it/s%s]", what, 100 * share, blocks,
-             (long long)done, (long long)total, passed, left, rate, metrics);
+    rate_text(speed, sizeof speed, rate);
+    if (lt_terminal_width(ctx) < NARROW) {
+        snprintf(numbers, sizeof numbers, "%lld/%lld [%s it/s", (long long)done, (long long)total, speed);
+    } else {
+        snprintf(numbers, sizeof numbers, "%lld/%lld [%s<%s, %s it/s", (long long)done, (long long)total, passed, left, speed);
+    }
+    int room = lt_terminal_width(ctx) - (int)(strlen(what) + strlen(" 100% ]") + strlen(numbers)); /* the last column stays free */
+    metrics_text(ctx, metrics, room < 1 ? 1 : room < (int)sizeof metrics ? (size_t)room : sizeof metrics);
+    room -= (int)strlen(metrics) + 2;
+    cells(blocks, room > CELLS ? CELLS : room < FEWEST_CELLS ? 0 : room, share);
+    snprintf(line, sizeof line, "%s %3.0f%% %s%s%s%s]", what, 100 * share, blocks, *blocks ? " " : "", numbers, metrics);
     lt_terminal_status(ctx, line);
 }
 
@@ -108,7 +143,7 @@ static lt_status on_train_batch_end(lt_ctx *ctx, void *self) {
 static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     bar *b = self;
     const lt_moment *now = lt_now(ctx);
-    char metrics[LINE / 2], passed[32];
+    char metrics[LINE / 2], passed[32], speed[40];
     double seconds = lt_seconds(ctx) - b->epoch_began;
 
     lt_terminal_status(ctx, NULL);
@@ -116,10 +151,10 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
         return LT_OK;
     }
     metrics_text(ctx, metrics, sizeof metrics);
-    clock_text(passed, sizeof passed, seconds);
-    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %.4g samples/s%s", (long long)now->epoch,
-             (long long)now->batch_idx, (long long)now->num_batches, passed,
-             seconds > 0 ? (double)(now->samples - b->first_sample) / seconds : 0, metrics);
+    duration_text(passed, sizeof passed, seconds);
+    rate_text(speed, sizeof speed, seconds > 0 ? (double)(now->samples - b->first_sample) / seconds : 0);
+    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %s samples/s%s", (long long)now->epoch, (long long)now->batch_idx,
+             (long long)now->num_batches, passed, speed, metrics);
     return LT_OK;
 }
 

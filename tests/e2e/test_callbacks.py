@@ -116,14 +116,14 @@ class Bar(harness.Test):
         self.assertNotIn("\x1b", result.text)
         self.assertRegex(result.text, r"(?im)^epoch 0: .*16.* samples/s.*val_loss=")
 
-    def on_terminal(self, *args, seconds=60):
-        """Runs it with a terminal of 100 columns as its output; returns all that was written."""
+    def on_terminal(self, *args, seconds=60, width=100):
+        """Runs it with a terminal of so many columns as its output; returns all that was written."""
         leader, follower = pty.openpty()
         import fcntl
         import struct
         import subprocess
         import termios
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
         process = subprocess.Popen([harness.BINARY, *args], cwd=self.dir, env=harness.environment(TERM="xterm"), stdin=follower, stdout=follower,
                                    stderr=follower)
         os.close(follower)
@@ -150,6 +150,20 @@ class Bar(harness.Test):
         self.assertEqual([int(b) for _, b in bars], sorted(int(b) for _, b in bars))
         self.assertIn("it/s", text)
         self.assertIn("train_loss", text)
+
+    def test_gives_way_on_a_narrow_terminal(self):
+        for width, shown, missing in ((72, ["it/s, train_loss=0.", "<"], []), (40, ["/16", "it/s"], ["<", "train_loss=0.0"])):
+            with self.subTest(width=width):
+                text = self.on_terminal("fit", "-c", self.boring({"sleep": 0.02}, max_epochs=1), width=width)
+                bars = re.findall(r"Epoch 0 +\d+%[^\r\n]*", text)
+                self.assertTrue(bars, text)
+                for bar in bars:
+                    self.assertLess(len(bar), width)
+                    self.assertTrue(bar.endswith("]"), bar)
+                for part in shown:
+                    self.assertIn(part, bars[-1])
+                for part in missing:
+                    self.assertNotIn(part, bars[-1])
 
     def test_refresh_rate_0_switches_it_off(self):
         text = self.on_terminal("fit", "-c", self.boring({"sleep": 0.01}, callbacks=[{"class_path": "ProgressBar", "init_args": {"refresh_rate": 0}}]))
