@@ -1,6 +1,7 @@
 /* EarlyStopping: asks for a stop when a metric no longer improves, is not finite, or has passed a threshold. */
 #include <lt/callback.h>
 #include <math.h>
+#include <stdio.h>
 
 enum mode { MIN, MAX };
 enum when { AUTO, YES, NO };
@@ -38,15 +39,30 @@ static lt_status stop(lt_ctx *ctx, early_stop *s, const char *why, double value)
     return LT_OK;
 }
 
+/* "; logged so far: val_loss, val_acc", or that there is nothing. */
+static const char *logged_so_far(lt_ctx *ctx, char *out, size_t size) {
+    int32_t count = lt_metric_count(ctx, LT_METRICS_CALLBACK);
+    size_t used = (size_t)snprintf(out, size, count ? "; logged so far:" : "; nothing has been logged");
+
+    for (int32_t i = 0; i < count && used + 60 < size; i++) {
+        double value;
+        const char *name = lt_metric_at(ctx, LT_METRICS_CALLBACK, i, &value);
+
+        used += name ? (size_t)snprintf(out + used, size - used, "%s %.50s", i ? "," : "", name) : 0;
+    }
+    return out;
+}
+
 static lt_status judge(lt_ctx *ctx, early_stop *s) {
     double value = lt_metric(ctx, s->monitor), margin = s->mode == MIN ? -s->min_delta : s->min_delta;
+    char names[400];
 
     if (!lt_has_metric(ctx, s->monitor)) {
         if (!s->strict) {
             return LT_OK;
         }
-        return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged; log it from the model, watch another metric, or set strict to false",
-                       s->monitor);
+        return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged%s (strict: false waits for it)", s->monitor,
+                       logged_so_far(ctx, names, sizeof names));
     }
     if (s->check_finite && !isfinite(value)) {
         return stop(ctx, s, "is not finite", value);

@@ -336,13 +336,29 @@ static lt_status on_validation_end(lt_ctx *ctx, void *self) {
     return lt_now(ctx)->phase == LT_PHASE_VALIDATE && !at_train_epoch_end(ctx, c) && epoch_due(ctx, c) ? save_now(ctx, c) : LT_OK;
 }
 
+/* "; logged so far: val_loss, val_acc", or that there is nothing. */
+static const char *logged_so_far(lt_ctx *ctx, char *out, size_t size) {
+    int32_t count = lt_metric_count(ctx, LT_METRICS_CALLBACK);
+    size_t used = (size_t)snprintf(out, size, count ? "; logged so far:" : "; nothing has been logged");
+
+    for (int32_t i = 0; i < count && used + 60 < size; i++) {
+        double value;
+        const char *name = lt_metric_at(ctx, LT_METRICS_CALLBACK, i, &value);
+
+        used += name ? (size_t)snprintf(out + used, size - used, "%s %.50s", i ? "," : "", name) : 0;
+    }
+    return out;
+}
+
 static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     checkpoint *c = self;
 
     if (at_train_epoch_end(ctx, c) && epoch_due(ctx, c)) {
         if (*c->monitor && c->validated && !lt_has_metric(ctx, c->monitor)) { /* before the first validation it may still come */
-            return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged by the end of epoch %lld; log it from the model, or another one",
-                           c->monitor, (long long)lt_now(ctx)->epoch);
+            char names[400];
+
+            return lt_fail(ctx, LT_ECONFIG, "monitor \"%s\" has not been logged by the end of epoch %lld%s", c->monitor,
+                           (long long)lt_now(ctx)->epoch, logged_so_far(ctx, names, sizeof names));
         }
         return save_now(ctx, c);
     }
