@@ -129,10 +129,11 @@ static int open_registry(app *a) {
 /* ---- instances ---- */
 
 static lth_instance *make(app *a, lth_kind kind, const lth_component_ref *ref) {
+    const lth_node *named = lth_node_get(ref->node, "class_path"); /* where the name was given; the rest may come from another file */
     lth_instance *instance = NULL;
 
     if (ref->class_path) {
-        lth_instance_new(a->registry, kind, ref->class_path, ref->init_args, ref->node, &a->diags, &instance);
+        lth_instance_new(a->registry, kind, ref->class_path, ref->init_args, named ? named : ref->node, &a->diags, &instance);
     }
     return instance;
 }
@@ -321,6 +322,11 @@ static void print_item(const lth_item *item) {
         return;
     }
     lth_format_shape(shape, sizeof shape, item->shape, item->ndim);
+    if (!item->ndim && item->dtype == LT_I64) {
+        snprintf(shape, sizeof shape, "%lld", (long long)*(const int64_t *)item->data);
+    } else if (!item->ndim && item->dtype == LT_F64) {
+        snprintf(shape, sizeof shape, "%.6g", *(const double *)item->data);
+    }
     printf("  %-40s %-5s %s\n", item->path, lth_dtype_name(item->dtype), shape);
 }
 

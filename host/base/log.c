@@ -1,5 +1,5 @@
 /* base/log.c - one mutex, one write(2) a message: lines of several threads never mix, and the status line stays the last one.
- * Composes in static memory, so that a run in its steady state prints without allocating. Writes to stderr only. */
+ * Composes in static memory, so that a run in its steady state prints without allocating. Writes to stderr; results to stdout. */
 #include "base/log.h"
 #include "base/str.h"
 #include <errno.h>
@@ -28,10 +28,10 @@ static bool on_terminal(void) {
     return is_terminal;
 }
 
-static void write_out(const char *data, size_t size) {
+static void write_out(int file, const char *data, size_t size) {
     int saved = errno;
     while (size) {
-        ssize_t done = write(STDERR_FILENO, data, size);
+        ssize_t done = write(file, data, size);
         if (done < 0 && errno != EINTR) {
             break; /* nobody is listening: a closed terminal must not stop a run */
         }
@@ -52,17 +52,17 @@ static int head(char *out, size_t size, lth_level level, const char *prefix) {
 }
 
 /* A text longer than the static line: from the heap; if there is no memory, cut. */
-static bool write_long(int head_size, const char *format, va_list args) {
+static bool write_long(int file, int head_size, const char *format, va_list args) {
     lth_buf all = {0};
     lth_buf_add_bytes(&all, line, (size_t)head_size);
     lth_buf_vprintf(&all, format, args);
     if (all.size == 0 || all.data[all.size - 1] != '\n') {
         lth_buf_add(&all, "\n");
     }
-    lth_buf_add(&all, status);
+    lth_buf_add(&all, file == STDERR_FILENO ? status : "");
     bool whole = !all.failed;
     if (whole) {
-        write_out(all.data, all.size);
+        write_out(file, all.data, all.size);
     }
     lth_buf_release(&all);
     return whole;
@@ -73,16 +73,21 @@ void lth_vlog(lth_level level, const char *prefix, const char *format, va_list a
     va_list again;
     va_copy(again, args);
     pthread_mutex_lock(&lock);
+    int file = level == LTH_RESULT ? STDOUT_FILENO : STDERR_FILENO;
+    if (file == STDOUT_FILENO && status[0]) { /* the status stands on stderr; it comes back when it is next drawn */
+        write_out(STDERR_FILENO, erase, sizeof erase - 1);
+        status[0] = 0;
+    }
     int used = head(line, ROOM / 2, level, prefix);
     int length = vsnprintf(line + used, (size_t)(ROOM - used), format, args);
-    if (length < ROOM - used || !write_long(used, format, again)) {
+    if (length < ROOM - used || !write_long(file, used, format, again)) {
         size_t end = length < 0 ? (size_t)used : strlen(line);
         if (length < 0 || end == (size_t)used || line[end - 1] != '\n') { /* a text that brings its newline gets no second */
             line[end++] = '\n';
         }
         size_t below = strlen(status);
         memcpy(line + end, status, below);
-        write_out(line, end + below);
+        write_out(file, line, end + below);
     }
     pthread_mutex_unlock(&lock);
     va_end(again);
@@ -135,7 +140,7 @@ void lth_log_status(const char *text) {
         }
         status[size] = 0;
         int length = snprintf(out, sizeof out, "%s%s", erase, status);
-        write_out(out, (size_t)length);
+        write_out(STDERR_FILENO, out, (size_t)length);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -172,7 +172,10 @@ static int compare(const candidate *a, const candidate *b, lth_pick which) {
     if (a->facts.batches != b->facts.batches) {
         return a->facts.batches > b->facts.batches ? 1 : -1;
     }
-    return a->facts.epoch != b->facts.epoch ? (a->facts.epoch > b->facts.epoch ? 1 : -1) : strcmp(b->path, a->path);
+    if (a->facts.epoch != b->facts.epoch) {
+        return a->facts.epoch > b->facts.epoch ? 1 : -1;
+    }
+    return which == LTH_PICK_BEST ? strcmp(b->path, a->path) : strcmp(a->path, b->path); /* equals: "epoch=...", or else last.h5 */
 }
 
 static void keep_better(candidate *best, char *path, const lth_ckpt_facts *facts, lth_pick which) {

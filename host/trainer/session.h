@@ -92,7 +92,7 @@ lt_status lth_evaluate(lth_session *s, lth_eval_kind kind);
 lt_status lth_predict(lth_session *s);
 
 /* signals.c: handlers only set a flag; it is read at step boundaries */
-void lth_signals_install(void);
+void lth_signals_install(const lt_ctx *ctx); /* ctx: whose hook is running, should the program crash */
 void lth_signals_restore(void);
 int lth_signals_pending(void); /* 0, or the signal that asks for a stop; plain load, no system call */
 #endif

@@ -277,7 +277,7 @@ static void print_results(lth_session *s) {
         double value = NAN;
         const char *name = lth_logged_at(s->run.logged, LT_METRICS_CALLBACK, i, &value);
 
-        lth_log(LTH_INFO, "%-24s %.6g", name, value);
+        lth_log(LTH_RESULT, "%-24s %.6g", name, value);
     }
 }
 
@@ -329,7 +329,7 @@ lt_status lth_trainer_run(const lth_job *job, lth_result *result, lth_error *err
     if (!s) {
         return lth_fail(err, LT_ENOMEM, "out of memory");
     }
-    lth_signals_install();
+    lth_signals_install(&s->ctx);
     if (!run(s, job, &in)) {
         print_results(s);
     }

@@ -82,6 +82,16 @@ class Config(harness.Test):
                                     ("val_check_interval", "99", "val_check_interval"), ("limit_train_batches", "0.001", "less than one batch")):
             self.lthost("fit", "-c", self.config(text), f"--trainer.{key}={value}", status=2, says=message)
 
+    def test_names_the_command_line_where_that_was_it(self):
+        result = self.lthost("fit", "-c", self.config("model: Boring\ndata: Noise\n"), "--model=Borring", status=2)
+        self.assertIn("command line: there is no model", result.text)
+
+    def test_monitor_that_is_not_logged(self):
+        for callback in ("ModelCheckpoint", "EarlyStopping"):
+            with self.subTest(callback=callback):
+                self.lthost("fit", "-c", self.boring(callbacks=[{"class_path": callback, "init_args": {"monitor": "val_lost"}}]), status=2,
+                            says=["val_lost", "logged so far: ", "val_loss"])
+
 
 class Plugin(harness.Test):
     BROKEN = "e2e_broken.so"
@@ -168,6 +178,12 @@ class Hook(harness.Test):
         config = self.boring(logger=["BadLogger", "CSVLogger"], log_every_n_steps=1)
         self.lthost("fit", "-c", config, says=["BadLogger", "the server does not answer"])
         self.assertEqual(len(self.column("train_loss_step")), 16)
+
+    def test_crash_says_whose_hook_it_was(self):
+        if harness.LIGHT:
+            self.skip("a sanitizer reports crashes itself")
+        config = self.config("model: Crash\ndata: Noise\ntrainer:\n  num_sanity_val_steps: 0\n")
+        self.lthost("fit", "-c", config, status=-signal.SIGSEGV, says=["SIGSEGV in Crash.training_step of plugin org.lthost.test.broken"])
 
 
 class Data(harness.Test):

@@ -39,6 +39,19 @@ static lt_status no_loss_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *set
 }
 
 LT_MODEL(NoLoss, bad, "Skips every batch.", .configure = configure, .configure_optimizers = no_loss_optimizers, .training_step = no_loss_step);
+static lt_status crash_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
+    (void)ctx, (void)batch, (void)out;
+    *(volatile int64_t *)((volatile bad *)self)->layer = 0; /* layer: NULL, it is not configured */
+    return LT_OK;
+}
+
+static lt_status crash_configure(lt_ctx *ctx, void *self) {
+    (void)self;
+    lt_child(ctx, "layer", lt_nn_linear(ctx, 2, 2));
+    return lt_ctx_status(ctx);
+}
+
+LT_MODEL(Crash, bad, "Writes where nothing is.", .configure = crash_configure, .configure_optimizers = no_loss_optimizers, .training_step = crash_step);
 LT_MODEL(NoStep, bad, "Has no training_step.", .configure = configure);
 
 /* ---- DumpBatches ---- */
@@ -81,4 +94,5 @@ static lt_status bad_scalars(lt_ctx *ctx, void *self, const lt_scalars *const *r
 LT_LOGGER(NullLogger, lt_nothing, "Takes no record.", .open = NULL);
 LT_LOGGER(BadLogger, lt_nothing, "Fails at the first row.", .scalars = bad_scalars);
 
-LT_PLUGIN("org.lthost.test.broken", "0.1.0", model(BadShapes), model(NoLoss), model(NoStep), callback(DumpBatches), logger(NullLogger), logger(BadLogger));
+LT_PLUGIN("org.lthost.test.broken", "0.1.0", model(BadShapes), model(NoLoss), model(NoStep), model(Crash), callback(DumpBatches),
+          logger(NullLogger), logger(BadLogger));
