@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_deps.sh
+echo "building; the first time takes about a minute"
 cmake --preset release -DLTHOST_TESTS=OFF > build-demo.log 2>&1 || { cat build-demo.log; exit 1; }
 cmake --build --preset release --target all > build-demo.log 2>&1 || { cat build-demo.log; exit 1; }
 rm -f build-demo.log
