@@ -50,6 +50,31 @@ static void test_unary(void **state) {
         check(&s, "relu, blocked");
     }
 }
+static void test_dropout(void **state) { /* the bits and the draws of the oracle, which are PyTorch's; at p 1 nothing is drawn */
+    (void)state;
+    const double ps[] = {0, .1, .15, .2, .3, .45, .5, .6, .7, .9, .99, 1};
+    for (size_t k = 0; k < sizeof ps / sizeof *ps; k++) {
+        float x[100], y[2][100];
+        _Alignas(64) char work[2][512];
+        uint64_t states[2] = {7, 7};
+        for (int i = 0; i < 100; i++) {
+            x[i] = uniform();
+        }
+        for (int b = 0; b < 2; b++) {
+            const lth_backend *backend = b ? &lth_backend_cpu : &lth_backend_reference;
+            lth_device *d = b ? cpu[2][1] : reference;
+            lth_array in = plain(1, (int64_t[]){100}, LT_F32, x), out = plain(1, (int64_t[]){100}, LT_F32, y[b]);
+            const lth_attrs attrs = {.f = {ps[k]}};
+            lth_call call = {.op = LTH_OP_DROPOUT, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &attrs, .random = draw,
+                             .random_state = &states[b], .save = true};
+            assert_true(backend->kernels[call.op]->plan(d, &call) && call.workspace_bytes <= sizeof work[b]);
+            call.workspace = work[b];
+            assert_int_equal(backend->kernels[call.op]->forward(d, &call, NULL), LT_OK);
+        }
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        assert_true(states[0] == states[1] && (states[0] == 7) == (ps[k] == 0 || ps[k] == 1));
+    }
+}
 static void test_wide_range(void **state) { /* where approximations break: large, small, infinite, NaN */
     (void)state;
     const float x[] = {0, -0.f, 1e-30f, 1e-6f, .3f, .624f, .626f, .92f, .93f, 2, 4.1f, 9, 20, 87, 88.7f, 89, 200, INFINITY, NAN,
@@ -345,7 +370,7 @@ int main(void) {
         cmocka_unit_test(test_binary), cmocka_unit_test(test_linear),   cmocka_unit_test(test_matmul),   cmocka_unit_test(test_conv_own),
         cmocka_unit_test(test_pool),   cmocka_unit_test(test_losses),   cmocka_unit_test(test_labels),   cmocka_unit_test(test_conv_onednn),
         cmocka_unit_test(test_reduce), cmocka_unit_test(test_copy),     cmocka_unit_test(test_norms),    cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_empty),  cmocka_unit_test(test_copy_of_others),
+        cmocka_unit_test(test_empty),  cmocka_unit_test(test_copy_of_others), cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests_name("engine.cpu", tests, open_all, close_all);
 }

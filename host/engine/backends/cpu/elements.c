@@ -235,13 +235,17 @@ static bool dropout_plan(lth_device *d, lth_call *call) {
 }
 static lt_status dropout_forward(lth_device *d, const lth_call *call, lth_error *err) {
     const int64_t n = lth_count(call->in[0]);
-    const double keep = 1 - call->attrs->f[0];
+    const double p = call->attrs->f[0], keep = 1 - p;
+    const bool drawn = p > 0 && p < 1; /* else nothing is drawn, as in PyTorch: the generator stays where it is */
     float *mask = call->workspace;
-    if (!call->random) {
+    if (drawn && !call->random) {
         return lth_fail(err, LT_EINVAL, "dropout: the call brings no random generator");
     }
-    const float factor = keep > 0 ? (float)(1 / keep) : 0.f;
-    for (int64_t i = 0; i < n; i++) {
+    const float factor = p < 1 ? 1.f / (float)keep : 0.f; /* in f32, as PyTorch's noise.div_(1 - p) */
+    for (int64_t i = 0; !drawn && i < n; i++) {
+        mask[i] = factor;
+    }
+    for (int64_t i = 0; drawn && i < n; i++) {
         const double u = (double)(call->random(call->random_state) & 0x1fffffffffffffu) * 0x1p-53;
         mask[i] = u < keep ? factor : 0.f;
     }
