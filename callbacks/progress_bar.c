@@ -86,7 +86,7 @@ static void cells(char *out, int count, double share) {
 /* "Epoch 0  45% ████████············ 387/860 [00:02<00:03, 171 it/s, train_loss=0.1234]". Where the terminal is narrow, first the bar
  * gives way to the numbers, then the times, then the last metrics. */
 static void draw(lt_ctx *ctx, bar *b, const char *what, int64_t done, int64_t total, int64_t first, double began) {
-    char line[LINE], numbers[200], blocks[CELLS * 4], passed[32], left[32], speed[40], metrics[LINE / 2];
+    char line[2 * LINE], numbers[200], blocks[CELLS * 4], passed[32], left[32], speed[40], metrics[LINE / 2];
     double seconds = lt_seconds(ctx) - began, share = total > 0 ? (double)done / (double)total : 0;
     double rate = seconds > 0 ? (double)(done - first) / seconds : 0;
 
