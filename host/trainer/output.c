@@ -230,6 +230,43 @@ lt_status lth_session_saves(lth_session *s) {
     return s->ctx.error.code;
 }
 
+/* A kill can fall between the files of one save: the newest is there, the `last` that its state speaks of is still an older one. Equal
+ * instants make equal files, so the resumed run begins by finishing that save. */
+static lt_status finish_last(lth_session *s, const char *last) {
+    char *dir = lth_path_dir(last), *mine = lth_path_dir(s->checkpoint), *data = NULL;
+    bool beside = dir && mine && !strcmp(dir, mine) && strcmp(last, s->checkpoint) != 0;
+    lth_ckpt_facts loaded, old;
+    lth_error ignored = {0};
+    size_t size;
+
+    lth_free(dir);
+    lth_free(mine);
+    if (!beside || lth_ckpt_probe(s->checkpoint, &loaded, &ignored)) {
+        return LT_OK;
+    }
+    if (lth_ckpt_probe(last, &old, &ignored)) {
+        old.batches = -1; /* absent or damaged: older than anything */
+    }
+    if (old.batches >= loaded.batches || lth_read_file(s->checkpoint, SIZE_MAX / 2, &data, &size, &s->ctx.error)) {
+        return s->ctx.error.code;
+    }
+    lth_write_file(last, data, size, &s->ctx.error);
+    lth_free(data);
+    return s->ctx.error.code;
+}
+
+lt_status lth_session_finish_saves(lth_session *s) {
+    for (size_t i = 0; s->resumed && s->folder.dir && i < s->job->n_callbacks && !s->ctx.error.code; i++) {
+        const lt_checkpointing *c = lth_instance_interface(s->job->callbacks[i], LT_CHECKPOINTING);
+        const char *last = c ? c->last_path(&s->ctx, s->job->callbacks[i]->self) : "";
+
+        if (*last) {
+            finish_last(s, last);
+        }
+    }
+    return s->ctx.error.code;
+}
+
 /* ---- summary.json ---- */
 
 static void json_text(lth_buf *out, const char *text) {

@@ -74,6 +74,7 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
 /* output.c: run folder, loggers, checkpoints */
 lt_status lth_session_folder(lth_session *s, const lth_snapshot *resume);
 lt_status lth_session_saves(lth_session *s); /* does the saves and removals asked for in the last hook round */
+lt_status lth_session_finish_saves(lth_session *s); /* after a resume: what a kill left undone of the save it resumes from */
 lt_status lth_session_save(lth_session *s, const char *path, uint32_t flags);
 lt_status lth_session_hparams(lth_session *s);
 lt_status lth_session_summary(lth_session *s, const char *status); /* summary.json */

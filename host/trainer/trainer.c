@@ -211,7 +211,7 @@ static lt_status run(lth_session *s, const lth_job *job, lth_snapshot **in) {
     if (lth_session_open(s, job) || lth_session_setup(s) || choose_checkpoint(s) || load(s, in)) {
         return s->ctx.error.code;
     }
-    if (lth_session_folder(s, s->resumed ? *in : NULL) || record_shapes(s)) {
+    if (lth_session_folder(s, s->resumed ? *in : NULL) || lth_session_finish_saves(s) || record_shapes(s)) {
         return s->ctx.error.code;
     }
     s->ctx.where = (lth_where){0};

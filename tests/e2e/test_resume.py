@@ -200,6 +200,15 @@ class Last(ResumeBase):
         self.lthost("fit", "-c", config, "--ckpt_path", "last", says="resuming at")
         self.assertEqual(self.facts(self.last()), before)
 
+    def test_last_that_a_kill_left_behind(self):
+        """Killed between the two files of its last save: the run has nothing more to save, but last.h5 must catch up."""
+        config = self.boring(max_epochs=1, callbacks=self.often(4))
+        self.lthost("fit", "-c", config)
+        before = self.facts(self.last())
+        os.remove(self.last())
+        self.lthost("fit", "-c", config, "--ckpt_path", "last", says="resuming at")
+        self.assertEqual(self.facts(self.last()), before)
+
     def test_more_epochs(self):
         config = self.boring({"lr": 0.01}, log_every_n_steps=1)
         self.lthost("fit", "-c", config, "--trainer.max_epochs=2", f"--trainer.default_root_dir={self.root('reference')}")
