@@ -272,6 +272,22 @@ const char *lth_snapshot_text(const lth_snapshot *s, const char *path, const cha
 
 /* ---- names ---- */
 
+void lth_snapshot_unescape(char *name) {
+    char *to = name;
+
+    for (char *from = name; *from; from++) {
+        unsigned code;
+
+        if (*from == '%' && sscanf(from + 1, "%2x", &code) == 1) {
+            *to++ = (char)code;
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = 0;
+}
+
 void lth_snapshot_escape(const char *name, char *out, size_t size) {
     size_t used = 0;
     bool dots = !strcmp(name, ".") || !strcmp(name, "..");

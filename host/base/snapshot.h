@@ -32,6 +32,8 @@ double lth_snapshot_f64(const lth_snapshot *s, const char *path, double fallback
 const char *lth_snapshot_text(const lth_snapshot *s, const char *path, const char *fallback);
 /* name with '/', '%' and control characters as %XX; into out. */
 void lth_snapshot_escape(const char *name, char *out, size_t size);
+/* Back, in place. */
+void lth_snapshot_unescape(char *name);
 
 /* What lt_state_put_* and lt_state_get_* work on: keys below prefix. */
 struct lt_state_writer { lth_snapshot *snapshot; const char *prefix; };

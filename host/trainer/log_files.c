@@ -149,20 +149,11 @@ static lt_status cut_file(const char *path, const int64_t *saved, lth_error *err
 }
 
 static lt_status cut_one(const char *run_dir, const char *escaped, const int64_t *saved, lth_error *err) {
-    char name[400], *to = name, *path;
+    char name[400], *path;
     lt_status status;
 
-    for (const char *from = escaped; *from && to < name + sizeof name - 1; from++) {
-        unsigned code;
-
-        if (*from == '%' && sscanf(from + 1, "%2x", &code) == 1) {
-            *to++ = (char)code;
-            from += 2;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = 0;
+    snprintf(name, sizeof name, "%s", escaped);
+    lth_snapshot_unescape(name);
     if (!safe_name(name)) {
         return LT_OK;
     }

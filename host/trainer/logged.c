@@ -524,22 +524,6 @@ lt_status lth_logged_save(const lth_logged *l, lth_snapshot *out, const char *pr
     return status;
 }
 
-static void unescape(char *name) {
-    char *to = name;
-
-    for (char *from = name; *from; from++) {
-        unsigned code;
-
-        if (*from == '%' && sscanf(from + 1, "%2x", &code) == 1) {
-            *to++ = (char)code;
-            from += 2;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = 0;
-}
-
 static lt_status load_slot(lth_logged *l, const char *name, int32_t phase, bool batch_hook, const double *values, lth_error *err) {
     slot *s = make_slot(l, name, phase, (uint32_t)values[0], batch_hook);
 
@@ -574,7 +558,7 @@ static lt_status load_one(lth_logged *l, const char *rest, const lth_item *item,
     if (!name) {
         return no_memory(err, rest);
     }
-    unescape(name);
+    lth_snapshot_unescape(name);
     if (doubles == 4 && sscanf(name, "epoch/%d-%n", &phase, &at) == 1 && at > 0) {
         status = load_slot(l, name + at, phase, true, item->data, err);
     } else if (doubles == 4 && sscanf(name, "epoch_hooks/%d-%n", &phase, &at) == 1 && at > 0) {

@@ -16,7 +16,7 @@ static const char *verb(const lth_session *s) {
 }
 
 /* Where the first logger wants the run, else default_root_dir, else the working directory. */
-static lt_status location(lth_session *s, lt_log_location *out) {
+lt_status lth_session_location(lth_session *s, lt_log_location *out) {
     const char *root = s->opts->default_root_dir && *s->opts->default_root_dir ? s->opts->default_root_dir : ".";
 
     *out = (lt_log_location){.struct_size = sizeof *out, .version = -1};
@@ -79,7 +79,7 @@ static lt_status make_folder(lth_session *s, bool resume) {
         lth_folder_reopen(&s->folder, run, &s->ctx.error);
     } else if (s->job->stage != LT_STAGE_FIT && run) {
         lth_folder_inside(&s->folder, run, verb(s), &s->ctx.error);
-    } else if (!location(s, &place) && !lth_folder_create(&s->folder, place.save_dir, place.name, place.version, &s->ctx.error)) {
+    } else if (!lth_session_location(s, &place) && !lth_folder_create(&s->folder, place.save_dir, place.name, place.version, &s->ctx.error)) {
         warn_of_other_places(s, &place);
     }
     lth_free(run);

@@ -72,6 +72,7 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
                      bool in_batch); /* refreshes lt_now and lt_log's scope; saves: only where they are done after the round */
 
 /* output.c: run folder, loggers, checkpoints */
+lt_status lth_session_location(lth_session *s, lt_log_location *out); /* where runs are made, and so where they are looked for */
 lt_status lth_session_folder(lth_session *s, const lth_snapshot *resume);
 lt_status lth_session_saves(lth_session *s); /* does the saves and removals asked for in the last hook round */
 lt_status lth_session_finish_saves(lth_session *s); /* after a resume: what a kill left undone of the save it resumes from */

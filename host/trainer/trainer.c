@@ -10,18 +10,12 @@
 /* ---- which checkpoint ---- */
 
 static lt_status pick(lth_session *s, lth_pick which) {
-    lt_log_location place = {.struct_size = sizeof place, .version = -1};
-    const char *root = s->opts->default_root_dir && *s->opts->default_root_dir ? s->opts->default_root_dir : ".";
+    lt_log_location place;
 
-    if (s->job->n_loggers && s->job->loggers[0]->logger->location) {
-        lth_session_call(s, s->job->loggers[0], "location");
-        if (lth_hook_done(&s->ctx, s->job->loggers[0]->logger->location(&s->ctx, s->job->loggers[0]->self, &place)) < 0) {
-            return s->ctx.error.code;
-        }
-        s->ctx.where = (lth_where){0};
+    if (lth_session_location(s, &place)) {
+        return s->ctx.error.code;
     }
-    return lth_folder_pick(place.save_dir && *place.save_dir ? place.save_dir : root,
-                           place.name && *place.name ? place.name : "lthost_logs", which, &s->checkpoint, &s->ctx.error);
+    return lth_folder_pick(place.save_dir, place.name, which, &s->checkpoint, &s->ctx.error);
 }
 
 /* --ckpt_path: PATH, best, last, none; fit starts fresh without it, the others take best. */
