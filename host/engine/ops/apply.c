@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
+#include <string.h>
 
 static const lth_attrs no_attrs;
 
@@ -245,25 +246,31 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     return LT_OK;
 }
 
-lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller) {
-    if (ctx->error.code != LT_OK) {
-        return NULL;
-    }
+bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor **out) {
     const lth_op_info *info = &lth_ops[op];
-    lt_tensor *result = NULL;
-    if (info->gradient == LTH_GRAD_VIEW) {
-        result = lth_apply_view(ctx, op, inputs[0], attrs ? attrs : &no_attrs);
-    } else {
+    bool good = ctx->error.code == LT_OK;
+    memset(out, 0, info->n_out * sizeof *out);
+    if (good && info->gradient == LTH_GRAD_VIEW) {
+        out[0] = lth_apply_view(ctx, op, inputs[0], attrs ? attrs : &no_attrs);
+        good = out[0] != NULL;
+    } else if (good) {
         job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}};
         j.call.random = draw;
         j.call.random_state = &ctx->engine->generator;
-        bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
-        result = good ? j.out[0] : NULL;
+        good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
+        for (int k = 0; good && k < info->n_out; k++) {
+            out[k] = j.out[k];
+        }
     }
-    if (!result && !ctx->error.caller) {
+    if (!good && !ctx->error.caller) {
         ctx->error.caller = caller;
     }
-    return result;
+    return good;
+}
+
+lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller) {
+    lt_tensor *out[LTH_MAX_OUT];
+    return lth_apply_all(ctx, op, inputs, n, attrs, caller, out) ? out[0] : NULL;
 }
 
 lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x) {

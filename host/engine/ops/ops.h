@@ -15,6 +15,8 @@ extern const lth_op_info lth_ops[LTH_OP_COUNT];
 /* Runs op on inputs (NULL for absent optional ones); returns its first output, or NULL with the failure in ctx->error, named with the
  * op, its argument and shapes. caller: for messages; NULL from inside the host. */
 lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller);
+/* The same for an operation of several outputs: out[] has LTH_MAX_OUT places, filled with as many as ops.def says. False: as NULL above. */
+bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor **out);
 /* The same memory as row-major strided contiguous (itself, if it is that already). */
 lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x);
 /* The kernel that takes this call, following fallbacks; sets *device. Used by forward and backward alike. */
