@@ -200,6 +200,32 @@ static void test_scale_and_second_backward(void **state) {
     backward(total(T->mul_scalar(&ctx, h, 2))); /* another loss over the same graph */
     assert_true(at(x->grad, 0) == 9);
     assert_null(h->grad);
+    lt_tensor *square = T->mul(&ctx, x, x);
+    backward(total(square));
+    assert_int_equal(lth_backward(&ctx, total(square), NULL, 1), LT_ESTATE);
+    assert_non_null(strstr(ctx.error.text, "backward of mul: an earlier backward of this step used this part of the graph up"));
+    ctx.error = (lth_error){0};
+}
+
+/* What nobody can look at again is used again within the step: many large operations in a row need no more gradients than a few. */
+static void test_backward_reuses_memory(void **state) {
+    (void)state;
+    enum { DEPTH = 24, N = 300000 };
+    lt_tensor *x = leaf(LT_F32, SHAPE(N)), *h = x;
+    for (int k = 0; k < DEPTH; k++) {
+        h = T->add(&ctx, T->mul_scalar(&ctx, h, 0.5), x);
+        h = T->exp(&ctx, T->neg(&ctx, h));
+    }
+    lt_tensor *loss = total(h);
+    size_t forward = ctx.engine->step_bytes;
+    backward(loss);
+    assert_true(ctx.engine->peak_bytes <= forward + 5 * N * sizeof(float));
+    double slope = 0, y = at(x, 0); /* dh/dx and h of element 0 */
+    for (int k = 0; k < DEPTH; k++) {
+        y = exp(-(y * 0.5 + at(x, 0)));
+        slope = -y * (k ? slope * 0.5 + 1 : 1.5);
+    }
+    assert_true(fabs(at(x->grad, 0) - slope) < 1e-6 * (1 + fabs(slope)));
 }
 
 static void test_parameters_memory(void **state) {
@@ -404,7 +430,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_finite_differences), TEST(test_gradcheck_can_fail), TEST(test_unused_and_detached), TEST(test_no_grad),
-        TEST(test_requires_grad_is_refused), TEST(test_loss_is_checked), TEST(test_scale_and_second_backward), TEST(test_parameters_memory),
+        TEST(test_requires_grad_is_refused), TEST(test_loss_is_checked), TEST(test_scale_and_second_backward), TEST(test_backward_reuses_memory),
+        TEST(test_parameters_memory),
         TEST(test_retained_are_cut_loose), TEST(test_changed_values_are_found), TEST(test_custom_op), TEST(test_custom_ops_that_fail),
         TEST(test_no_allocation_after_warm_up), cmocka_unit_test(test_every_allocation_may_fail),
     };

@@ -93,6 +93,27 @@ static bool seen_before(const lth_tape_node *node, int k) {
     return false;
 }
 
+/* Operations whose first input's gradient is the arriving one, value by value. */
+static bool passes_gradient(const lth_tape_node *node) {
+    switch (node->call.op) {
+    case LTH_OP_ADD:
+    case LTH_OP_SUB:
+    case LTH_OP_ADD_SCALAR: return true;
+    default: return false;
+    }
+}
+
+/* Then it need not be copied: whoever comes after this node finds the same memory under the input's name. */
+static bool can_rename(const lth_tape_node *node, int k) {
+    const lt_tensor *x = node->in[k], *y = node->out[0];
+    bool same = k == 0 && passes_gradient(node) && y->grad && !x->is_leaf && !x->grad && x->a.layout == y->grad->a.layout &&
+                x->a.dtype == y->a.dtype && x->a.ndim == y->a.ndim;
+    for (int d = 0; same && d < x->a.ndim; d++) {
+        same = x->a.shape[d] == y->a.shape[d];
+    }
+    return same;
+}
+
 /* An input given twice (x * x): kernels may not write one gradient through two names, so the second goes to memory of its own first. */
 static lt_status kernel_backward(lt_ctx *ctx, lth_tape_node *node) {
     lth_call *call = &node->call;
@@ -104,6 +125,11 @@ static lt_status kernel_backward(lt_ctx *ctx, lth_tape_node *node) {
         call->accumulate[k] = false;
         call->grad_in[k] = NULL;
         if (!call->need[k]) {
+            continue;
+        }
+        if (can_rename(node, k)) {
+            LTH_GOOD(lth_rename_gradient(ctx, x, node->out[0]->grad));
+            call->need[k] = false;
             continue;
         }
         if (seen_before(node, k)) {
@@ -120,13 +146,18 @@ static lt_status kernel_backward(lt_ctx *ctx, lth_tape_node *node) {
     for (int k = 0; k < call->n_out; k++) {
         call->grad_out[k] = node->out[k]->grad ? &node->out[k]->grad->a : NULL;
     }
-    lt_status status = node->kernel->backward(node->device, call, &ctx->error);
+    bool any = false;
+    for (int k = 0; k < call->n_in; k++) {
+        any |= call->need[k];
+    }
+    lt_status status = any ? node->kernel->backward(node->device, call, &ctx->error) : LT_OK;
     if (status != LT_OK) {
         return lth_fail(&ctx->error, status, "backward of %s: its kernel failed", lth_op_name(call->op));
     }
     for (int k = 0; any_twice && k < call->n_in; k++) {
         if (twice[k]) {
             LTH_GOOD(lth_copy_into(ctx->engine, &node->in[k]->grad->a, &twice[k]->a, true, &ctx->error));
+            lth_step_give_back(ctx->engine, twice[k]->data_home);
         }
     }
     return LT_OK;
@@ -142,6 +173,11 @@ static bool reached(const lth_tape_node *node) {
 }
 
 static lt_status node_backward(lt_ctx *ctx, lth_tape_node *node) {
+    if (node->used_up) {
+        return lth_fail(&ctx->error, LT_ESTATE, "backward of %s: an earlier backward of this step used this part of the graph up; add the losses "
+                        "and go back once, or compute it again", node->custom ? node->custom->name : lth_op_name(node->call.op));
+    }
+    node->used_up = reads_values(node) || node->call.workspace; /* as PyTorch, which gives up what was saved */
     if (reads_values(node)) {
         LTH_GOOD(check_versions(node, &ctx->error));
     }
@@ -149,6 +185,19 @@ static lt_status node_backward(lt_ctx *ctx, lth_tape_node *node) {
         return lth_custom_backward(ctx, node);
     }
     return node->kernel ? kernel_backward(ctx, node) : lth_view_backward(ctx, node);
+}
+
+/* Its gradients have been handed on, and no kernel of this step comes back to them or to its workspace. */
+static void done_with(lth_engine *e, lth_tape_node *node) {
+    for (int k = 0; k < node->call.n_out; k++) {
+        lt_tensor *y = node->out[k];
+        if (y->grad) {
+            lth_step_give_back(e, y->grad->data_home);
+            y->grad = NULL;
+        }
+    }
+    lth_step_give_back(e, node->workspace);
+    node->workspace = NULL;
 }
 
 /* After a failure the rest of the tape only loses its half-made gradients. */
@@ -161,9 +210,7 @@ static lt_status walk(lt_ctx *ctx, lth_tape_node *from) {
         if (status == LT_OK) {
             status = node_backward(ctx, node);
         }
-        for (int k = 0; k < node->call.n_out; k++) {
-            node->out[k]->grad = NULL;
-        }
+        done_with(ctx->engine, node);
     }
     return status;
 }

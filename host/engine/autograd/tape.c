@@ -50,13 +50,16 @@ lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *c
     return node;
 }
 
-bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_kernel *kernel, lth_device *device) {
+bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_ran *ran) {
     lth_tape_node *node = lth_tape_record(e, call, in, out);
     if (!node) {
         return false;
     }
-    node->kernel = kernel;
-    node->device = device;
+    if (ran) {
+        node->kernel = ran->kernel;
+        node->device = ran->device;
+        node->workspace = ran->workspace;
+    }
     return true;
 }
 

@@ -10,6 +10,8 @@ typedef struct lth_tape_node {
     struct lth_tape_node *previous;     /* made before this one */
     const lth_kernel *kernel;           /* the one that ran forward; NULL for views and custom ops */
     lth_device *device;
+    lth_step_block *workspace;          /* where call.workspace lies */
+    bool used_up;                       /* backward was here */
     const lt_custom_op *custom;
     lth_call call;                      /* arrays point into the tensors below */
     lth_attrs attrs;

@@ -5,7 +5,7 @@
 #include "engine/ops/shapes.h"
 
 /* The sum of g over what expand repeated, in the shape of x. */
-static lt_status sum_repeated(lt_ctx *ctx, const lth_array *x, const lth_array *g, lth_array *summed) {
+static lt_status sum_repeated(lt_ctx *ctx, const lth_array *x, const lth_array *g, lth_array *summed, lth_step_block **home) {
     lth_attrs attrs = {.i = {[9] = 1}};
     int added = g->ndim - x->ndim;
     *summed = *g;
@@ -17,7 +17,7 @@ static lt_status sum_repeated(lt_ctx *ctx, const lth_array *x, const lth_array *
     }
     if (attrs.i[0] > 0) {
         lth_array_set_contiguous(summed);
-        summed->data = lth_step_data(ctx->engine, (size_t)lth_array_numel(summed) * lth_dtype_size(summed->dtype));
+        summed->data = lth_step_workspace(ctx->engine, (size_t)lth_array_numel(summed) * lth_dtype_size(summed->dtype), home);
         if (!summed->data) {
             return lth_fail(&ctx->error, LT_ENOMEM, "backward of expand: out of memory");
         }
@@ -31,8 +31,7 @@ static lt_status sum_repeated(lt_ctx *ctx, const lth_array *x, const lth_array *
     return LT_OK;
 }
 
-/* The first gradient of a reshaped tensor that is no leaf is the arriving one itself, under another shape: nobody else holds it. */
-static lt_status rename_gradient(lt_ctx *ctx, lt_tensor *x, lt_tensor *g) {
+lt_status lth_rename_gradient(lt_ctx *ctx, lt_tensor *x, lt_tensor *g) {
     lt_tensor *renamed = lth_tensor_alias(ctx->engine, g, &ctx->error);
     if (!renamed) {
         return ctx->error.code;
@@ -40,7 +39,10 @@ static lt_status rename_gradient(lt_ctx *ctx, lt_tensor *x, lt_tensor *g) {
     void *data = g->a.data;
     renamed->a = x->a;
     renamed->a.data = data;
-    lth_array_set_contiguous(&renamed->a);
+    if (x->a.layout == LTH_STRIDED) {
+        lth_array_set_contiguous(&renamed->a);
+    }
+    lth_step_share(g->data_home);
     x->grad = renamed;
     return LT_OK;
 }
@@ -53,7 +55,7 @@ lt_status lth_view_backward(lt_ctx *ctx, lth_tape_node *node) {
         return LT_OK;
     }
     if (op == LTH_OP_RESHAPE && !x->is_leaf && !x->grad) {
-        return rename_gradient(ctx, x, g);
+        return lth_rename_gradient(ctx, x, g);
     }
     bool accumulate;
     lth_array *target = lth_grad_target(ctx, x, &accumulate);
@@ -62,8 +64,11 @@ lt_status lth_view_backward(lt_ctx *ctx, lth_tape_node *node) {
     }
     if (op == LTH_OP_EXPAND) {
         lth_array summed;
-        LTH_GOOD(sum_repeated(ctx, &x->a, &g->a, &summed));
-        return lth_copy_into(e, target, &summed, accumulate, &ctx->error);
+        lth_step_block *home = NULL;
+        LTH_GOOD(sum_repeated(ctx, &x->a, &g->a, &summed, &home));
+        lt_status status = lth_copy_into(e, target, &summed, accumulate, &ctx->error);
+        lth_step_give_back(e, home);
+        return status;
     }
     if (op == LTH_OP_SLICE && !accumulate) { /* what the slice leaves out gets nothing */
         LTH_GOOD(e->backend->zero(e->device, target->data, (size_t)lth_array_numel(target) * lth_dtype_size(target->dtype), &ctx->error));

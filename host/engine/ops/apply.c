@@ -165,6 +165,7 @@ lt_tensor *lth_autocast(lt_ctx *ctx, lt_tensor *x, int policy) {
 typedef struct job {
     lth_call call;
     lt_tensor *in[LTH_MAX_IN], *out[LTH_MAX_OUT];
+    lth_step_block *workspace;
     bool grad;
 } job;
 
@@ -219,7 +220,7 @@ static lt_status give_memory(lt_ctx *ctx, job *j) {
     }
     size_t bytes = j->call.workspace_bytes;
     if (bytes) {
-        j->call.workspace = lth_step_data(ctx->engine, bytes);
+        j->call.workspace = lth_step_workspace(ctx->engine, bytes, &j->workspace);
         if (!j->call.workspace) {
             return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory: %zu bytes of workspace", lth_op_name(j->call.op), bytes);
         }
@@ -240,7 +241,9 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     if (status != LT_OK) {
         return lth_fail(&ctx->error, status, "%s: its kernel failed on the %s backend", info->name, e->backend->name);
     }
-    if (j->grad && !lth_record(e, &j->call, j->in, j->out, kernel, device)) {
+    if (!j->grad) {
+        lth_step_give_back(e, j->workspace);
+    } else if (!lth_record(e, &j->call, j->in, j->out, &(lth_ran){kernel, device, j->workspace})) {
         return lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", info->name);
     }
     return LT_OK;

@@ -28,9 +28,10 @@ lt_tensor *lth_reshape(lt_ctx *ctx, lt_tensor *x, int ndim, const int64_t *shape
 lt_tensor *lth_flatten(lt_ctx *ctx, lt_tensor *x, int start_dim);
 
 /* ---- for autograd ---- */
-/* What ops ask of whoever records (autograd/tape.c): told of every op a gradient can flow through, after it ran; kernel NULL for views.
+/* What ops ask of whoever records (autograd/tape.c): told of every op a gradient can flow through, after it ran; `ran` NULL for views.
  * False: out of memory. */
-bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_kernel *kernel, lth_device *device);
+typedef struct lth_ran { const lth_kernel *kernel; lth_device *device; lth_step_block *workspace; } lth_ran;
+bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_ran *ran);
 /* Memory and strides of a view of `in`; out has its shape already. Used by forward on values and by backward on gradients. */
 void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out);
 /* Runs one kernel on arrays that exist, without tape; for what the engine itself computes. */

@@ -71,7 +71,7 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
         y->data_home = x->data_home;
     }
     lth_view_array(op, attrs, &x->a, &y->a);
-    if (x->requires_grad && e->grad_enabled && !e->inference && !lth_record(e, &call, &x, &y, NULL, NULL)) {
+    if (x->requires_grad && e->grad_enabled && !e->inference && !lth_record(e, &call, &x, &y, NULL)) {
         lth_fail(&ctx->error, LT_ENOMEM, "%s: out of memory for the tape", lth_op_name(op));
         return NULL;
     }

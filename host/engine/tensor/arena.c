@@ -1,13 +1,15 @@
 /* engine/tensor/arena.c - step memory: blocks that stay for the whole run, each handed out from front to back, all reset at once.
  * Three kinds: host memory for structs, device memory for arrays, and blocks of their own for large arrays. Blocks of the first two
  * kinds are all alike and a large block is taken by exact size class, so a step like an earlier one finds all its memory here.
- * It refuses to free single things, to move anything, and to give blocks back before the engine closes: pages given back to the
+ * Large blocks alone may be given back within a step, by those who know that nobody looks at them again: backward's gradients and
+ * workspaces. They are what a step's peak is made of.
+ * It refuses to free small things, to move anything, and to give blocks back before the engine closes: pages given back to the
  * system cost more to fetch again than most kernels take. */
 #include "engine/tensor/arena.h"
 #include "base/mem.h"
 #include <string.h>
 
-enum { STRUCT_BYTES = 128 * 1024, DATA_BYTES = 4 * 1024 * 1024, LARGE_FROM = 1024 * 1024, STRUCT_ALIGNMENT = 16, DATA_ALIGNMENT = 64 };
+enum { STRUCT_BYTES = 128 * 1024, DATA_BYTES = 4 * 1024 * 1024, LARGE_FROM = 256 * 1024, STRUCT_ALIGNMENT = 16, DATA_ALIGNMENT = 64 };
 
 static size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -22,23 +24,21 @@ static size_t large_class(size_t bytes) {
 
 static void append(lth_step_list *list, lth_step_block *block) {
     block->next = NULL;
-    if (list->last) {
-        list->last->next = block;
-    } else {
-        list->first = block;
-    }
+    block->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = block;
     list->last = block;
 }
 
-static void unlink_after(lth_step_list *list, lth_step_block *before, lth_step_block *block) {
-    if (before) {
-        before->next = block->next;
-    } else {
-        list->first = block->next;
-    }
-    if (list->last == block) {
-        list->last = before;
-    }
+static void prepend(lth_step_list *list, lth_step_block *block) {
+    block->previous = NULL;
+    block->next = list->first;
+    *(list->first ? &list->first->previous : &list->last) = block;
+    list->first = block;
+}
+
+static void unlink_block(lth_step_list *list, lth_step_block *block) {
+    *(block->previous ? &block->previous->next : &list->first) = block->next;
+    *(block->next ? &block->next->previous : &list->last) = block->previous;
 }
 
 static lth_step_block *new_block(lth_engine *e, int kind, size_t size) {
@@ -60,11 +60,10 @@ static lth_step_block *new_block(lth_engine *e, int kind, size_t size) {
 
 /* The smallest free block that is large enough; an exact fit, which a repeated step finds first in the list, ends the search. */
 static lth_step_block *find_free(lth_step_list *list, size_t size) {
-    lth_step_block *best = NULL, *best_before = NULL, *before = NULL;
-    for (lth_step_block *b = list->first; b; before = b, b = b->next) {
+    lth_step_block *best = NULL;
+    for (lth_step_block *b = list->first; b; b = b->next) {
         if (b->size >= size && (!best || b->size < best->size)) {
             best = b;
-            best_before = before;
             if (b->size == size) {
                 break;
             }
@@ -74,7 +73,7 @@ static lth_step_block *find_free(lth_step_list *list, size_t size) {
     if (!best || best->size / 2 > size) {
         return NULL;
     }
-    unlink_after(list, best_before, best);
+    unlink_block(list, best);
     return best;
 }
 
@@ -87,6 +86,7 @@ static lth_step_block *next_block(lth_engine *e, int kind, size_t bytes) {
     }
     if (block) {
         block->used = 0;
+        block->users = 1;
         append(&pool->used, block);
     }
     return block;
@@ -140,6 +140,24 @@ void *lth_step_data(lth_engine *e, size_t bytes) {
     return lth_step_take_data(e, bytes, &from);
 }
 
+void *lth_step_workspace(lth_engine *e, size_t bytes, lth_step_block **home) { return lth_step_take_data(e, bytes, home); }
+
+void lth_step_share(lth_step_block *block) {
+    if (block) {
+        block->users++;
+    }
+}
+
+void lth_step_give_back(lth_engine *e, lth_step_block *block) {
+    if (!block || block->kind != LTH_STEP_LARGE || --block->users > 0 || block->pins || block->aside) {
+        return;
+    }
+    lth_step_pool *pool = &e->step[LTH_STEP_LARGE];
+    unlink_block(&pool->used, block);
+    prepend(&pool->free, block); /* the next of this size gets what is still in the caches */
+    e->step_bytes -= block->used;
+}
+
 void lth_step_pin(lth_engine *e, lth_step_block *block) {
     if (block && block->pins++ == 0 && !block->aside) {
         e->step[block->kind].pinned++;
@@ -160,14 +178,11 @@ void lth_step_unpin(lth_engine *e, lth_step_block *block) {
 
 /* Pinned blocks leave the lists; lth_step_unpin brings them back. */
 static void set_aside(lth_step_pool *pool) {
-    lth_step_block *before = NULL;
     for (lth_step_block *b = pool->used.first, *next; b; b = next) {
         next = b->next;
         if (b->pins) {
-            unlink_after(&pool->used, before, b);
+            unlink_block(&pool->used, b);
             b->aside = true;
-        } else {
-            before = b;
         }
     }
     pool->pinned = 0;
@@ -182,9 +197,7 @@ static void recycle(lth_step_pool *pool) {
         return;
     }
     pool->used.last->next = pool->free.first;
-    if (!pool->free.last) {
-        pool->free.last = pool->used.last;
-    }
+    *(pool->free.first ? &pool->free.first->previous : &pool->free.last) = pool->used.last;
     pool->free.first = pool->used.first;
     pool->used = (lth_step_list){0};
 }

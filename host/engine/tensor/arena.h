@@ -4,11 +4,12 @@
 #include "engine/tensor/tensor.h"
 
 struct lth_step_block {
-    lth_step_block *next;     /* in its pool's list */
+    lth_step_block *next, *previous; /* in its pool's list */
     lth_step_block *all_next; /* in the engine's list of all */
     char *memory;
     size_t size, used;
     uint32_t pins;            /* retained tensors that lie here */
+    uint32_t users;           /* of a large block in use: lth_step_share, lth_step_give_back */
     uint8_t kind;
     bool aside;               /* in no list until its last pin is gone */
 };

@@ -58,6 +58,11 @@ void lth_engine_free(lth_engine *engine);
 /* Step memory. After the first steps no call here allocates. */
 void *lth_step_struct(lth_engine *e, size_t bytes);             /* host memory, zeroed; NULL: out of memory */
 void *lth_step_data(lth_engine *e, size_t bytes);               /* device memory, 64-byte aligned, not zeroed */
+/* The same, and where it lies, for who may be done with it before the step is: large blocks have a count of users, and the memory is
+ * used again within the step once the last has given it back. Only for memory that no plugin can see. NULL home is fine. */
+void *lth_step_workspace(lth_engine *e, size_t bytes, lth_step_block **home);
+void lth_step_share(lth_step_block *home);                      /* one user more */
+void lth_step_give_back(lth_engine *e, lth_step_block *home);   /* one fewer */
 void lth_step_end(lth_engine *e);                               /* everything made since the last call is gone, retained storage excepted */
 
 /* Tensors. On failure NULL, and the failure in err. */
