@@ -114,10 +114,11 @@ def check_plugins(root):
             own = "/".join(path.split("/")[:2]) if path.count("/") > 1 else folder
             for number, kind, target in includes(root, path):
                 local = os.path.normpath(os.path.join(os.path.dirname(path), target))
-                if kind == '"' and inside(local, own) and os.path.exists(os.path.join(root, local)):
+                ours = inside(local, own) or (folder == "plugins" and inside(local, "plugins/shared"))
+                if kind == '"' and ours and os.path.exists(os.path.join(root, local)):
                     continue
                 if kind == '"' or target.split("/")[0] in hosts | {"host"} or ".." in target:
-                    yield f"{path}:{number}: includes {target}; plugins see only sdk/include, system headers and their own folder"
+                    yield f"{path}:{number}: includes {target}; plugins see only sdk/include, system headers, their own folder and plugins/shared"
 
 
 def component_ids(root):

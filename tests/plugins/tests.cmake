@@ -2,3 +2,17 @@
 foreach(target test_plugins_idx test_plugins_idx_mnist)
   target_link_libraries(${target} PRIVATE ZLIB::ZLIB)
 endforeach()
+
+# The other data plugins are linked into their tests whole, with the mock host of the SDK.
+function(lth_data_test plugin)
+  if(TARGET test_plugins_${plugin} AND TARGET ${plugin})
+    get_target_property(sources ${plugin} SOURCES)
+    target_sources(test_plugins_${plugin} PRIVATE ${sources})
+    target_include_directories(test_plugins_${plugin} PRIVATE ${CMAKE_SOURCE_DIR}/sdk/testing)
+    get_target_property(libraries ${plugin} LINK_LIBRARIES)
+    target_link_libraries(test_plugins_${plugin} PRIVATE ${libraries} m)
+  endif()
+endfunction()
+foreach(plugin text_file)
+  lth_data_test(${plugin})
+endforeach()

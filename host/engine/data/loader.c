@@ -159,6 +159,8 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
 
 void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *ctx) {
     int64_t first = number * l->batch_size, left = l->dataset->length - first;
+    slot->seed = (uint64_t)l->base_seed;
+    slot->first = first;
     lth_slot_fill(slot, l->dataset, l->order + first, left < l->batch_size ? left : l->batch_size, number, ctx);
 }
 

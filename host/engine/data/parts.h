@@ -37,6 +37,8 @@ typedef struct lth_slot_item {
 struct lt_batch_out {
     _Alignas(64) _Atomic int64_t done; /* ticket of the batch it holds, complete or failed */
     lt_batch batch;
+    uint64_t seed; /* of the epoch */
+    int64_t first; /* place of the first sample in the epoch */
     int32_t count;
     lth_slot_item items[LTH_BATCH_MAX];
     lth_error error;
@@ -48,6 +50,7 @@ lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *er
 void lth_slot_match(lt_batch_out *slots, int64_t count); /* each gets the room that the largest has; without memory: later */
 void lth_slot_release(lt_batch_out *slot);
 void *lth_batch_tensor(lt_ctx *ctx, lt_batch_out *out, const char *key, lt_dtype dtype, int32_t ndim, const int64_t *shape);
+uint64_t lth_sample_seed(lt_ctx *ctx, const lt_batch_out *out, int64_t sample);
 void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_t size);
 
 /* ---- the ring: tickets are batches, numbered on and on over all epochs, so that one is never mistaken for an older one.

@@ -112,6 +112,23 @@ void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_
     return item->data;
 }
 
+/* Two rounds of SplitMix64's finalizer: neighbouring places and neighbouring epochs share nothing that shows. */
+static uint64_t mix(uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t lth_sample_seed(lt_ctx *ctx, const lt_batch_out *out, int64_t sample) {
+    LTH_ENTER(ctx, LTH_LOADER_THREAD, "lt_sample_random", 0);
+    if (!out || sample < 0 || sample >= out->batch.size) {
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_sample_random", LTH_CALLER, "there is no sample %lld: the batch has %lld",
+                    (long long)sample, (long long)(out ? out->batch.size : 0));
+        return 0;
+    }
+    return mix(mix(out->seed + 0x9e3779b97f4a7c15u) + (uint64_t)(out->first + sample) * 0x9e3779b97f4a7c15u);
+}
+
 /* A batch is usable when it has a tensor and every tensor's first dimension counts the samples. */
 static void check(lt_ctx *ctx, const lt_batch_out *slot, int64_t count) {
     int32_t tensors = 0;

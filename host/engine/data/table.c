@@ -72,4 +72,5 @@ const lt_data_api lth_data_table = {
     .gather_u8_f32 = gather,
     .fetch = fetch,
     .format_path = format_path,
+    .sample_seed = lth_sample_seed,
 };

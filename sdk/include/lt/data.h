@@ -52,6 +52,8 @@ typedef struct lt_data_api {
     lt_status (*fetch)(lt_ctx *ctx, const char *path, const char *sha256, const char *const *urls, int32_t count);
     /* Text allocated for the component, freed by the host with it: `~` and the YAML file's folder are resolved at binding for LT_PATH fields. */
     const char *(*format_path)(lt_ctx *ctx, const char *dir, const char *name);
+    /* -- in get_batch [loader] -- */
+    uint64_t (*sample_seed)(lt_ctx *ctx, const lt_batch_out *out, int64_t sample); /* of this epoch and this place in its order */
 } lt_data_api;
 extern LT_HIDDEN const struct lt_data_api *lt__data LT__NEEDS_PLUGIN("lt__data");
 
@@ -89,6 +91,32 @@ LT_INLINE void *lt_batch_put_bytes(lt_ctx *ctx, lt_batch_out *out, const char *k
 LT_INLINE void lt_gather_u8_f32(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row,
                                 double mean, double std) {
     lt__data->gather_u8_f32(ctx, dst, src, indices, count, row, mean, std);
+}
+
+/* ---- random draws of a sample: augmentation, random windows [loader] ----
+ * One generator for each sample of a batch, seeded by the epoch's seed (drawn from the run's) and the sample's place in the epoch: the
+ * same draws for any number of workers and after a resume, others in the next epoch. SplitMix64 (Steele, Lea, Flood 2014). */
+typedef struct lt_sample_rng { uint64_t state; } lt_sample_rng;
+/* Generator of sample 0..count-1 of the batch that get_batch fills. LT_EINDEX. */
+LT_INLINE lt_sample_rng lt_sample_random(lt_ctx *ctx, const lt_batch_out *out, int64_t sample) {
+    lt_sample_rng rng;
+    rng.state = lt__data->sample_seed(ctx, out, sample);
+    return rng;
+}
+/* The next 64 random bits. [any] */
+LT_INLINE uint64_t lt_draw_bits(lt_sample_rng *rng) {
+    uint64_t z = rng->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+/* Uniform in [low, high), in steps of 2^-53 of the range. [any] */
+LT_INLINE double lt_draw_uniform(lt_sample_rng *rng, double low, double high) {
+    return low + (high - low) * ((double)(lt_draw_bits(rng) >> 11) * (1.0 / 9007199254740992.0));
+}
+/* 0..n-1, each as likely as the others to within n / 2^53; n from 1 to 2^53. [any] */
+LT_INLINE int64_t lt_draw_below(lt_sample_rng *rng, int64_t n) {
+    return (int64_t)((double)(lt_draw_bits(rng) >> 11) * (1.0 / 9007199254740992.0) * (double)n);
 }
 
 /* ---- files [trainer] ---- */

@@ -155,6 +155,7 @@
 #define LT__HAS_lt_batch_tensor LT__IN(data, batch_tensor)
 #define LT__HAS_lt_batch_put_bytes LT__IN(data, batch_bytes_out)
 #define LT__HAS_lt_gather_u8_f32 LT__IN(data, gather_u8_f32)
+#define LT__HAS_lt_sample_random LT__IN(data, sample_seed)
 #define LT__HAS_lt_fetch LT__IN(data, fetch)
 #define LT__HAS_lt_format_path LT__IN(data, format_path)
 #define LT__HAS_lt_data_loader LT__IN(data, loader)

@@ -208,6 +208,12 @@ LT_MOCK void *lt_mock__batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const cha
     item->size = size;
     return bytes;
 }
+/* Depends on the place in the batch alone: a batch drawn twice is the same. */
+LT_MOCK uint64_t lt_mock__sample_seed(lt_ctx *ctx, const lt_batch_out *out, int64_t sample) {
+    (void)ctx;
+    (void)out;
+    return (uint64_t)sample * 0xd1b54a32d192ed03u;
+}
 LT_MOCK void lt_mock__gather(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row, double mean,
                              double std) {
     (void)ctx;

@@ -127,7 +127,8 @@ static const lt_data_api lt_mock__table_data = {sizeof(lt_data_api),
                                  lt_mock__batch_bytes_out,
                                  lt_mock__gather,
                                  lt_mock__fetch,
-                                 lt_mock__format_path};
+                                 lt_mock__format_path,
+                                 lt_mock__sample_seed};
 static const lt_logger_api lt_mock__table_logger = {sizeof(lt_logger_api),         0,
                                      lt_mock__file_append,  lt_mock__file_write,
                                      lt_mock__file_vprint,  lt_mock__file_size,
