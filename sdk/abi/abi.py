@@ -40,8 +40,8 @@ def wrappers():
             if slot and name not in found:
                 found[name] = slot.groups()
         for name, target in macro.findall(text):
-            if target == "lt__sequential":
-                target = "lt_nn_sequential_of"
+            if target in ("lt__sequential", "lt__module_list"):
+                target = f"lt_nn_{target[4:]}_of"
             if name not in found:
                 found[name] = found[target]
     public = [(name, *where) for name, where in found.items() if not name.startswith("lt__")]

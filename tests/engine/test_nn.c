@@ -385,7 +385,7 @@ static void refusals_in_configure(void **state) {
     assert_null(SEQ(c, "net", relu, NULL, NULL));
     expect_error(&t, LT_EINVAL, "item 1 of 3 of 'net' is NULL, and no earlier call failed");
     assert_null(SEQ(c, "other", relu));
-    expect_error(&t, LT_EINVAL, "already is part of another sequential");
+    expect_error(&t, LT_EINVAL, "already is part of another module");
     assert_null(nn->child(c, "a.b", nn->flatten(c, 1)));
     expect_error(&t, LT_EINVAL, "'a.b' is no name");
     lt_module *named = nn->child(c, "one", nn->flatten(c, 1));

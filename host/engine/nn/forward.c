@@ -124,6 +124,12 @@ static lt_tensor *run_sequential(lt_ctx *ctx, const lt_module *l, lt_tensor *x, 
     return x;
 }
 
+static lt_tensor *no_forward(lt_ctx *ctx, const lt_module *l, void *caller) {
+    lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_forward", caller, "lt_forward: '%s' only holds modules and has no forward of its own; run the "
+                "modules in it", l->name);
+    return NULL;
+}
+
 static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
     lt_module *l = f->module;
     if (!fits(ctx, l, x, caller)) {
@@ -138,6 +144,8 @@ static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *calle
     case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
     case LTH_ACTIVATION: return run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);
+    case LTH_SHARED: return lth_module_forward(ctx, l->target, x, caller);
+    case LTH_GROUP: return no_forward(ctx, l, caller);
     default: return run_sequential(ctx, l, x, caller);
     }
 }

@@ -6,7 +6,9 @@
 
 typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,
-    LTH_DROPOUT_LAYER, LTH_SEQUENTIAL
+    LTH_DROPOUT_LAYER, LTH_SEQUENTIAL,
+    LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
+    LTH_SHARED, /* a second place of `target` */
 } lth_layer_kind;
 
 typedef struct lth_shapes { int32_t in_ndim, out_ndim; int64_t in[LT_MAX_DIMS], out[LT_MAX_DIMS]; } lth_shapes; /* ndim -1: not known */
@@ -23,11 +25,15 @@ struct lt_module {
     lt_module *parent, *first, *last, *next; /* tree */
     lt_module *next_made;
     int64_t number;                 /* in lth_modules.order; -1: not there */
-    int32_t index;                  /* among its siblings in a sequential */
+    int32_t index, n_children;      /* index: among its siblings */
     int32_t depth;
+    lt_module *target;              /* LTH_SHARED */
+    lth_places places;              /* its parameters, under their own names, in state_dict order */
+    lth_draws draws;                /* what is drawn when this module's turn comes, in PyTorch's order */
+    lth_buffer *buffers;
     bool is_root, training, frozen;
-    lth_param *weight, *bias;
-    lth_buffer *mean, *var, *batches;
+    lth_param *weight, *bias;       /* of `places`, where the layer has such */
+    lth_buffer *mean, *var, *batches; /* of `buffers` */
     int64_t in, out;                /* features, channels */
     lth_attrs attrs;                /* of the op it becomes */
     int32_t spatial;                /* batch norm: 1 or 2 */
@@ -44,7 +50,23 @@ void lth_param_freeze(lth_param *p, bool frozen);
 lt_status lth_sequential_plan(lt_module *sequential, lth_error *err);
 /* "linear fc1 (784 -> 128)" */
 void lth_module_describe(const lt_module *module, char *out, size_t size);
-/* ---- make.c ---- */
+/* The module itself, or what it shares. */
+static inline lt_module *lth_target(lt_module *module) { return module->kind == LTH_SHARED ? module->target : module; }
+
+/* ---- make.c: for makers of modules ---- */
+/* The tree being made, or NULL with the failure in ctx. */
+lth_modules *lth_open_tree(lt_ctx *ctx, const char *op, void *caller);
+void *lth_make_no_memory(lt_ctx *ctx, const char *op); /* fails; NULL */
+lt_module *lth_module_new(lt_ctx *ctx, lth_modules *m, lth_layer_kind kind, const char *type, const char *op);
+/* module NULL: the model's own. visible: the plugin gets the tensor, so it has memory already. */
+lth_param *lth_param_new(lt_ctx *ctx, lt_module *module, const char *name, int ndim, const int64_t *shape, bool visible);
+lth_param *lth_layer_param(lt_ctx *ctx, lt_module *module, const char *name, int ndim, const int64_t *shape);
+lth_buffer *lth_buffer_new(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int ndim, const int64_t *shape);
+lt_status lth_buffer_fill(lt_ctx *ctx, lth_buffer *b, double value);
+bool lth_in_range(lt_ctx *ctx, const char *op, const char *what, int64_t value, int64_t low);
+void lth_take_opts(void *o, size_t size, const void *given, uint32_t given_size);
+bool lth_check_name(lt_ctx *ctx, const char *op, const char *name);
+/* ---- make_layers.c ---- */
 lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features, bool bias);
 lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts *opts);
 lt_module *lth_make_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts);
@@ -53,7 +75,15 @@ lt_module *lth_make_avg_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts);
 lt_module *lth_make_flatten(lt_ctx *ctx, int32_t start_dim);
 lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act);
 lt_module *lth_make_dropout(lt_ctx *ctx, double p);
+/* ---- make_tree.c ---- */
 lt_module *lth_make_sequential(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count);
 lt_module *lth_make_child(lt_ctx *ctx, const char *name, lt_module *module);
+lt_module *lth_make_child_of(lt_ctx *ctx, lt_module *parent, const char *name, lt_module *module);
+lt_module *lth_make_list(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count);
+lt_module *lth_make_group(lt_ctx *ctx, const char *name, const char *type);
+lt_module *lth_make_share(lt_ctx *ctx, lt_module *module);
+lt_status lth_make_tie(lt_ctx *ctx, lt_module *module, const char *name, lt_module *source, const char *source_name);
 lt_tensor *lth_make_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill);
+lt_tensor *lth_make_parameter_of(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill);
+lt_tensor *lth_make_buffer(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill);
 #endif

@@ -9,20 +9,32 @@
 
 enum { LTH_INIT_CONSTANT, LTH_INIT_UNIFORM }; /* lth_param.init: fill; or U(-bound, bound) */
 typedef struct lth_param {
-    const char *name;               /* "conv1.weight" */
-    lt_module *module;
+    const char *name;               /* "conv1.weight": where it is met first, should it have several places */
+    lt_module *module;              /* that it was made for; NULL: the model's own */
     lt_tensor *value;               /* window into lth_modules.values; value->grad into .grads */
     int64_t offset, n;              /* elements; offsets are multiples of 16 */
     uint8_t init;                   /* lth_init kind */
     double fill, bound;             /* constant; uniform bound */
-    bool frozen;
-    struct lth_param *next;         /* of the same module, or of the model itself */
+    bool frozen, listed;            /* listed: has a place (a tied layer's own parameter has none) */
+    bool burn;                      /* drawn as `bound` says, then constant: PyTorch's makers set some biases to 0 afterwards */
+    uint32_t stamp;                 /* counted already */
+    struct lth_param *next;         /* drawn after it, of the same module */
+    struct lth_param *next_made;
 } lth_param;
+typedef struct lth_place { const char *own; lth_param *param; } lth_place; /* a name within a module, and the parameter that stands there */
+typedef struct lth_places { lth_place *at; int32_t count, room; } lth_places;
+typedef struct lth_draws { lth_param *first, *last; } lth_draws;
 /* No gradient arrived since the last lth_modules_zero_grad: PyTorch's `grad is None`. The flag stands on the gradient. */
 static inline bool lth_param_fresh(const lth_param *p) { return p->value->grad->grad_fresh; }
 /* Once sealed; false: p->value->grad was filled by hand. */
 static inline void lth_param_set_fresh(lth_param *p, bool fresh) { p->value->grad->grad_fresh = fresh; }
-typedef struct lth_buffer { const char *name; lt_module *module; lt_tensor *value; } lth_buffer; /* running_mean, num_batches_tracked (i64 scalar) */
+typedef struct lth_buffer { /* running_mean, num_batches_tracked (i64 scalar) */
+    const char *own, *name;         /* within its module; in the model, where it is met first */
+    lt_module *module;              /* NULL: the model's own */
+    lt_tensor *value;
+    bool listed;
+    struct lth_buffer *next, *next_made; /* of the same module */
+} lth_buffer;
 
 typedef struct lth_state_entry { const char *name; lt_tensor *value; bool is_buffer; } lth_state_entry;
 
@@ -38,7 +50,10 @@ typedef struct lth_modules {
     bool recording;                 /* a summary is being made, or a module is watched: nothing is fused, shapes are kept */
     const lt_module *watched; lt_tensor *seen; /* what it gave last while recording; until the step's end */
     lt_module *made, *last_made;    /* every module, in the order they were made */
-    lth_param *free_params, *last_free;     /* of the model itself (lt_parameter) */
+    lth_param *made_params;         /* all that were made, listed or not */
+    lth_buffer *made_buffers;
+    lth_places own; lth_draws draws; lth_buffer *own_buffers; /* of the model itself (lt_parameter, lt_buffer) */
+    uint32_t stamp;
     lt_module **order; int64_t n_order;     /* tree order, a nameless top sequential left out */
     lth_state_entry *states; int64_t n_states;
 } lth_modules;

@@ -48,10 +48,16 @@ void lth_param_freeze(lth_param *p, bool frozen) {
     }
 }
 
-static void freeze_tree(lt_module *l, bool frozen) {
+static void freeze_places(const lth_places *places, bool frozen) {
+    for (int32_t k = 0; k < places->count; k++) {
+        lth_param_freeze(places->at[k].param, frozen);
+    }
+}
+
+static void freeze_tree(lt_module *module, bool frozen) {
+    lt_module *l = lth_target(module);
     l->frozen = frozen;
-    lth_param_freeze(l->weight, frozen);
-    lth_param_freeze(l->bias, frozen);
+    freeze_places(&l->places, frozen);
     for (lt_module *child = l->first; child; child = child->next) {
         freeze_tree(child, frozen);
     }
@@ -64,11 +70,12 @@ static void freeze(lt_ctx *ctx, lt_module *module, bool frozen) {
         freeze_tree(module, frozen);
         return;
     }
-    for (lt_module *l = ctx->modules ? ctx->modules->made : NULL; l; l = l->next_made) {
-        freeze_tree(l, frozen);
-    }
-    for (lth_param *p = ctx->modules ? ctx->modules->free_params : NULL; p; p = p->next) {
-        lth_param_freeze(p, frozen);
+    if (ctx->modules) {
+        freeze_places(&ctx->modules->own, frozen);
+        for (lt_module *l = ctx->modules->made; l; l = l->next_made) {
+            l->frozen = frozen;
+            freeze_places(&l->places, frozen);
+        }
     }
 }
 
@@ -97,32 +104,31 @@ lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*fo
     return ctx->error.code;
 }
 
-static void count_param(const lth_param *p, lt_module_info *info) {
-    info->parameters += p ? p->n : 0;
-    info->trainable += p && !p->frozen ? p->n : 0;
-}
-
-static void count_buffer(const lth_buffer *b, lt_module_info *info) { info->buffers += b ? lth_numel(b->value) : 0; }
-
-static void count_tree(const lt_module *l, lt_module_info *info) {
-    count_param(l->weight, info);
-    count_param(l->bias, info);
-    count_buffer(l->mean, info);
-    count_buffer(l->var, info);
-    count_buffer(l->batches, info);
-    for (const lt_module *child = l->first; child; child = child->next) {
-        count_tree(child, info);
+/* A parameter that has several places below counts once. */
+static void count_tree(lt_module *module, uint32_t stamp, lt_module_info *info) {
+    lt_module *l = lth_target(module);
+    for (int32_t k = 0; k < l->places.count; k++) {
+        lth_param *p = l->places.at[k].param;
+        info->parameters += p->stamp != stamp ? p->n : 0;
+        info->trainable += p->stamp != stamp && !p->frozen ? p->n : 0;
+        p->stamp = stamp;
+    }
+    for (const lth_buffer *b = l->buffers; b; b = b->next) {
+        info->buffers += lth_numel(b->value);
+    }
+    for (lt_module *child = l->first; child; child = child->next) {
+        count_tree(child, stamp, info);
     }
 }
 
-static void fill_info(const lt_module *l, lt_module_info *info) {
+static void fill_info(lt_module *l, lt_module_info *info) {
     const lth_shapes *shapes = l->owner->summary;
     info->depth = l->depth;
     info->name = l->name;
     info->type = l->type;
     info->training = l->training;
     info->in_ndim = info->out_ndim = -1;
-    count_tree(l, info);
+    count_tree(l, ++l->owner->stamp, info);
     if (shapes) {
         shapes += l->number;
         info->in_ndim = shapes->in_ndim;
@@ -164,16 +170,15 @@ static lt_tensor *forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) {
     return lth_module_forward(ctx, module, x, LTH_CALLER);
 }
 
-/* "weight", or the path of a parameter below: "0.weight". module NULL: of the whole model. */
-static lt_tensor *module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_parameter", NULL);
+/* The parameter or buffer with this name within the module; NULL with the failure in ctx. */
+static const lth_state_entry *find_state(lt_ctx *ctx, const lt_module *module, const char *name, const char *op, void *caller) {
     const lth_modules *m = ctx->modules;
     if (!name) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: argument 3, the name, is NULL");
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: argument 3, the name, is NULL", op);
         return NULL;
     }
     if (!m || !m->sealed) {
-        lth_fail_op(&ctx->error, LT_ESTATE, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: parameters have their values after configure");
+        lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "%s: parameters have their values after configure", op);
         return NULL;
     }
     const char *prefix = module ? module->name : "";
@@ -181,12 +186,66 @@ static lt_tensor *module_parameter(lt_ctx *ctx, lt_module *module, const char *n
     for (int64_t k = 0; k < m->n_states; k++) {
         const char *full = m->states[k].name;
         if (!length ? !strcmp(full, name) : !strncmp(full, prefix, length) && full[length] == '.' && !strcmp(full + length + 1, name)) {
-            return m->states[k].value;
+            return &m->states[k];
         }
     }
-    lth_fail_op(&ctx->error, LT_EABSENT, "lt_module_parameter", LTH_CALLER, "lt_module_parameter: %s%s has no parameter or buffer '%s'",
-                length ? "module " : "the model", prefix, name);
+    lth_fail_op(&ctx->error, LT_EABSENT, op, caller, "%s: %s%s has no parameter or buffer '%s'", op, length ? "module " : "the model", prefix, name);
     return NULL;
+}
+
+/* "weight", or the path of a parameter below: "0.weight". module NULL: of the whole model. */
+static lt_tensor *module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_parameter", NULL);
+    const lth_state_entry *entry = find_state(ctx, module, name, "lt_module_parameter", LTH_CALLER);
+    return entry ? entry->value : NULL;
+}
+
+static lth_param *param_of(const lth_modules *m, const lt_tensor *value) {
+    for (int64_t k = 0; k < m->n_params; k++) {
+        if (m->params[k]->value == value) {
+            return m->params[k];
+        }
+    }
+    return NULL;
+}
+
+static void freeze_parameter(lt_ctx *ctx, lt_module *module, const char *name, bool frozen) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_freeze_parameter", );
+    const lth_state_entry *entry = find_state(ctx, module, name, "lt_freeze_parameter", LTH_CALLER);
+    if (entry && entry->is_buffer) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_freeze_parameter", LTH_CALLER, "lt_freeze_parameter: '%s' is a buffer; only parameters train",
+                    entry->name);
+    } else if (entry) {
+        lth_param_freeze(param_of(ctx->modules, entry->value), frozen);
+    }
+}
+
+static bool requires_grad(lt_ctx *ctx, lt_module *module, const char *name) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_requires_grad", false);
+    const lth_state_entry *entry = find_state(ctx, module, name, "lt_requires_grad", LTH_CALLER);
+    return entry && !entry->is_buffer && !param_of(ctx->modules, entry->value)->frozen;
+}
+
+static void train_tree(lt_module *module, bool training) {
+    lt_module *l = lth_target(module);
+    l->training = module->training = training;
+    for (lt_module *child = l->first; child; child = child->next) {
+        train_tree(child, training);
+    }
+}
+
+static void train(lt_ctx *ctx, lt_module *module, bool training) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_train", );
+    if (module) {
+        train_tree(module, training);
+    } else if (ctx->modules) {
+        lth_modules_train(ctx->modules, training);
+    }
+}
+
+static bool module_training(lt_ctx *ctx, lt_module *module) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_training", false);
+    return module ? lth_target(module)->training : ctx->modules && ctx->modules->training;
 }
 
 const lt_nn_api lth_nn_table = {
@@ -208,4 +267,15 @@ const lt_nn_api lth_nn_table = {
     .training = training,
     .module_count = module_count,
     .module_info = module_info,
+    .module = lth_make_group,
+    .module_list = lth_make_list,
+    .child_of = lth_make_child_of,
+    .share = lth_make_share,
+    .tie = lth_make_tie,
+    .parameter_of = lth_make_parameter_of,
+    .buffer = lth_make_buffer,
+    .freeze_parameter = freeze_parameter,
+    .requires_grad = requires_grad,
+    .train = train,
+    .module_training = module_training,
 };

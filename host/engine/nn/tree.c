@@ -17,32 +17,16 @@ lth_modules *lth_modules_new(lth_engine *e, lth_error *err) {
     return m;
 }
 
-static void free_param(lth_param *p) {
-    if (p) {
-        lth_tensor_free(p->value->grad);
-        lth_tensor_free(p->value);
-    }
-}
-
-static void free_buffer(lth_buffer *b) {
-    if (b) {
-        lth_tensor_free(b->value);
-    }
-}
-
 void lth_modules_free(lth_modules *m) {
     if (!m) {
         return;
     }
-    for (lt_module *module = m->made; module; module = module->next_made) {
-        free_param(module->weight);
-        free_param(module->bias);
-        free_buffer(module->mean);
-        free_buffer(module->var);
-        free_buffer(module->batches);
+    for (lth_param *p = m->made_params; p; p = p->next_made) {
+        lth_tensor_free(p->value->grad);
+        lth_tensor_free(p->value);
     }
-    for (lth_param *p = m->free_params; p; p = p->next) {
-        free_param(p);
+    for (lth_buffer *b = m->made_buffers; b; b = b->next_made) {
+        lth_tensor_free(b->value);
     }
     size_t bytes = (size_t)m->n_flat * sizeof(float);
     if (m->values) {
@@ -77,19 +61,6 @@ void lth_root_remove(lth_modules *m, lt_module *module) {
     module->next = NULL;
 }
 
-/* What may stand between the dots of a state_dict key and be a link in a file. */
-bool lth_name_valid(const char *name) {
-    if (!name || !*name) {
-        return false;
-    }
-    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
-        if (*c <= ' ' || *c == '.' || *c == '/' || *c == '%' || *c == 127) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* "prefix.own", or own alone where there is no prefix. */
 static const char *join(lth_modules *m, const char *prefix, const char *own) {
     return prefix && *prefix ? lth_arena_printf(&m->arena, "%s.%s", prefix, own) : lth_arena_strdup(&m->arena, own);
@@ -104,7 +75,7 @@ static bool name_tree(lth_modules *m, lt_module *module, const char *prefix, int
     if (!module->name) {
         return false;
     }
-    if (!nameless) {
+    if (!nameless && module->kind != LTH_SHARED) { /* a module counts once, as in PyTorch's named_modules */
         module->number = m->n_order++;
     }
     for (lt_module *child = module->first; child; child = child->next) {
@@ -120,8 +91,8 @@ static lt_status check_placed(lth_modules *m, lth_error *err) {
     for (lt_module *module = m->made; module; module = module->next_made) {
         if (!module->name) {
             lth_module_describe(module, what, sizeof what);
-            return lth_fail(err, LT_EINVAL, "%s was made in configure but has no place in the model: name it with lt_child, or make it an "
-                            "item of a sequential", what);
+            return lth_fail(err, LT_EINVAL, "%s was made in configure but has no place in the model: name it with lt_child or lt_child_of, "
+                            "or make it an item of a sequential", what);
         }
     }
     return LT_OK;
@@ -147,46 +118,88 @@ static lt_status name_all(lth_modules *m, lth_error *err) {
 }
 
 /* ---- lists in state_dict order ---- */
-static bool add_state(lth_modules *m, const char *prefix, const char *own, lt_tensor *value, bool is_buffer, const char **name) {
-    *name = join(m, prefix, own);
-    m->states[m->n_states++] = (lth_state_entry){.name = *name, .value = value, .is_buffer = is_buffer};
-    return *name != NULL;
+enum { DEEPEST = 64 };
+
+/* How many names there will be; -1: modules that share each other without end. */
+static int64_t count_states(lt_module *module, int depth) {
+    const lt_module *l = lth_target(module);
+    int64_t n = l->places.count;
+    for (const lth_buffer *b = l->buffers; b; b = b->next) {
+        n++;
+    }
+    for (lt_module *child = l->first; child && n >= 0; child = child->next) {
+        int64_t below = depth < DEEPEST ? count_states(child, depth + 1) : -1;
+        n = below < 0 ? -1 : n + below;
+    }
+    return n;
 }
 
-static bool add_param(lth_modules *m, const char *prefix, lth_param *p) {
-    if (!p) {
-        return true;
+static bool add_params(lth_modules *m, const char *prefix, const lth_places *places) {
+    for (int32_t k = 0; k < places->count; k++) {
+        lth_param *p = places->at[k].param;
+        const char *name = join(m, prefix, places->at[k].own);
+        if (!name) {
+            return false;
+        }
+        m->states[m->n_states++] = (lth_state_entry){.name = name, .value = p->value};
+        if (!p->listed) {
+            p->listed = true;
+            p->name = name;
+            m->params[m->n_params++] = p;
+        }
     }
-    m->params[m->n_params++] = p;
-    return add_state(m, prefix, p->name, p->value, false, &p->name);
+    return true;
 }
 
-static bool add_buffer(lth_modules *m, const char *prefix, lth_buffer *b) {
-    if (!b) {
-        return true;
+static bool add_buffers(lth_modules *m, const char *prefix, lth_buffer *first) {
+    for (lth_buffer *b = first; b; b = b->next) {
+        const char *name = join(m, prefix, b->own);
+        if (!name) {
+            return false;
+        }
+        m->states[m->n_states++] = (lth_state_entry){.name = name, .value = b->value, .is_buffer = true};
+        if (!b->listed) {
+            b->listed = true;
+            b->name = name;
+            m->buffers[m->n_buffers++] = b;
+        }
     }
-    m->buffers[m->n_buffers++] = b;
-    return add_state(m, prefix, b->name, b->value, true, &b->name);
+    return true;
+}
+
+/* A shared module is met once under each of its names. */
+static bool list_tree(lth_modules *m, lt_module *module, const char *name) {
+    const lt_module *l = lth_target(module);
+    bool good = add_params(m, name, &l->places) && add_buffers(m, name, l->buffers);
+    for (lt_module *child = l->first; child && good; child = child->next) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", child->index);
+        const char *full = name == child->parent->name ? child->name : join(m, name, child->given ? child->given : number);
+        good = full && list_tree(m, child, full);
+    }
+    return good;
 }
 
 /* The model's own parameters come first, as in PyTorch. */
 static lt_status list_all(lth_modules *m, lth_error *err) {
-    size_t entries = (size_t)(m->n_params + m->n_buffers + 1);
-    m->params = lth_arena_alloc(&m->arena, entries * sizeof *m->params);
-    m->buffers = lth_arena_alloc(&m->arena, entries * sizeof *m->buffers);
-    m->states = lth_arena_alloc(&m->arena, entries * sizeof *m->states);
-    if (!m->params || !m->buffers || !m->states) {
-        return lth_fail(err, LT_ENOMEM, "out of memory: the list of parameters");
+    int64_t n = m->own.count + 1;
+    for (const lth_buffer *b = m->own_buffers; b; b = b->next) {
+        n++;
     }
-    m->n_params = m->n_buffers = 0; /* counted so far; listed again, in order */
-    bool good = true;
-    for (lth_param *p = m->free_params; p; p = p->next) {
-        good = good && add_param(m, "", p);
+    for (lt_module *root = m->roots; root; root = root->next) {
+        int64_t below = count_states(root, 0);
+        if (below < 0) {
+            return lth_fail(err, LT_EINVAL, "module '%s' contains itself (lt_nn_share), or more than %d modules lie one in the other", root->name,
+                            DEEPEST);
+        }
+        n += below;
     }
-    for (int64_t k = 0; k < m->n_order; k++) {
-        lt_module *l = m->order[k];
-        good = good && add_param(m, l->name, l->weight) && add_param(m, l->name, l->bias) && add_buffer(m, l->name, l->mean) &&
-               add_buffer(m, l->name, l->var) && add_buffer(m, l->name, l->batches);
+    m->params = lth_arena_alloc(&m->arena, (size_t)n * sizeof *m->params);
+    m->buffers = lth_arena_alloc(&m->arena, (size_t)n * sizeof *m->buffers);
+    m->states = lth_arena_alloc(&m->arena, (size_t)n * sizeof *m->states);
+    bool good = m->params && m->buffers && m->states && add_params(m, "", &m->own) && add_buffers(m, "", m->own_buffers);
+    for (lt_module *root = m->roots; root && good; root = root->next) {
+        good = list_tree(m, root, root->name);
     }
     return good ? LT_OK : lth_fail(err, LT_ENOMEM, "out of memory: names of parameters");
 }
@@ -260,36 +273,39 @@ static lt_status give_windows(lth_modules *m, lth_error *err) {
     return LT_OK;
 }
 
-static void draw_param(lth_modules *m, const lth_param *p, float *out) {
-    if (p->init == LTH_INIT_UNIFORM) {
-        lth_uniform_f32(&m->engine->generator, out, p->n, -p->bound, p->bound);
-        return;
-    }
-    for (int64_t i = 0; i < p->n; i++) {
-        out[i] = (float)p->fill;
+/* A parameter without a place is drawn too, and forgotten: PyTorch drew it when its layer was made. */
+static void draw_params(lth_modules *m, const lth_draws *draws, float *drawn, float *forgotten) {
+    for (const lth_param *p = draws->first; p; p = p->next) {
+        float *out = p->listed ? drawn + p->offset : forgotten;
+        if (p->init == LTH_INIT_UNIFORM) {
+            lth_uniform_f32(&m->engine->generator, out, p->n, -p->bound, p->bound);
+        }
+        if (p->init != LTH_INIT_UNIFORM || p->burn) {
+            for (int64_t i = 0; i < p->n; i++) {
+                out[i] = (float)p->fill;
+            }
+        }
     }
 }
 
 /* Drawn on the host, in order, whatever the device. */
 static lt_status draw_values(lth_modules *m, lth_error *err) {
     lth_engine *e = m->engine;
+    int64_t most = 0;
+    for (const lth_param *p = m->made_params; p; p = p->next_made) {
+        most = !p->listed && p->n > most ? p->n : most;
+    }
     size_t bytes = (size_t)m->n_flat * sizeof(float);
-    float *drawn = lth_alloc(bytes);
+    float *drawn = lth_alloc(bytes + (size_t)most * sizeof(float));
     if (!drawn) {
         return lth_fail(err, LT_ENOMEM, "out of memory: initial values of %lld parameters", (long long)m->n_flat);
     }
-    for (int64_t k = 0; k < m->n_params; k++) {
-        draw_param(m, m->params[k], drawn + m->params[k]->offset);
+    draw_params(m, &m->draws, drawn, drawn + m->n_flat);
+    for (int64_t k = 0; k < m->n_order; k++) {
+        draw_params(m, &m->order[k]->draws, drawn, drawn + m->n_flat);
     }
     lt_status status = e->backend->copy(e->device, m->values, drawn, bytes, 1, err);
     lth_free(drawn);
-    for (int64_t k = 0; k < m->n_order && status == LT_OK; k++) { /* running_var begins at 1, the other buffers at 0 */
-        lth_buffer *var = m->order[k]->var;
-        for (int64_t i = 0; var && i < lth_numel(var->value) && status == LT_OK; i++) {
-            float one = 1;
-            status = e->backend->copy(e->device, (float *)var->value->a.data + i, &one, sizeof one, 1, err);
-        }
-    }
     return status;
 }
 

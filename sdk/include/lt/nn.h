@@ -52,6 +52,17 @@ typedef struct lt_nn_api {
     bool (*training)(lt_ctx *ctx);
     int64_t (*module_count)(lt_ctx *ctx);
     lt_status (*module_info)(lt_ctx *ctx, int64_t index, lt_module_info *out);
+    lt_module *(*module)(lt_ctx *ctx, const char *name, const char *type);
+    lt_module *(*module_list)(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count);
+    lt_module *(*child_of)(lt_ctx *ctx, lt_module *parent, const char *name, lt_module *module);
+    lt_module *(*share)(lt_ctx *ctx, lt_module *module);
+    lt_status (*tie)(lt_ctx *ctx, lt_module *module, const char *name, lt_module *source, const char *source_name);
+    lt_tensor *(*parameter_of)(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill);
+    lt_tensor *(*buffer)(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill);
+    void (*freeze_parameter)(lt_ctx *ctx, lt_module *module, const char *name, bool frozen);
+    bool (*requires_grad)(lt_ctx *ctx, lt_module *module, const char *name);
+    void (*train)(lt_ctx *ctx, lt_module *module, bool training);
+    bool (*module_training)(lt_ctx *ctx, lt_module *module);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -105,6 +116,45 @@ LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype,
     return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill);
 }
 
+/* The same as a parameter of `module`, named "<module>.<name>": for what lt_nn_module groups. */
+LT_INLINE lt_tensor *lt_parameter_of(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape,
+                                     double fill) {
+    return lt__nn->parameter_of(ctx, module, name, dtype, ndim, shape, fill);
+}
+/* A buffer: saved with the model and moved with it, but no optimizer touches it. Of any dtype, every element = fill at first; written by
+ * the plugin (lt_raw with LT_WRITE). module NULL: the model's own. The model's for its life. */
+LT_INLINE lt_tensor *lt_buffer_of(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape,
+                                  double fill) {
+    return lt__nn->buffer(ctx, module, name, dtype, ndim, shape, fill);
+}
+LT_INLINE lt_tensor *lt_buffer(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
+    return lt__nn->buffer(ctx, NULL, name, dtype, ndim, shape, fill);
+}
+/* A module that only groups others, as a class in PyTorch does: children come with lt_child_of, the plugin runs them. name NULL or "" where
+ * lt_child or lt_child_of names it later. lt_forward on it is LT_EUNSUPPORTED. */
+LT_INLINE lt_module *lt_nn_module(lt_ctx *ctx, const char *name) { return lt__nn->module(ctx, name, NULL); }
+/* The same with a type for summaries ("Block"), copied. */
+LT_INLINE lt_module *lt_nn_module_as(lt_ctx *ctx, const char *name, const char *type) { return lt__nn->module(ctx, name, type); }
+/* count modules as children "name.0", "name.1", ... that the plugin runs one by one (torch.nn.ModuleList); more may follow with lt_child_of. */
+LT_INLINE lt_module *lt_nn_module_list_of(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count) {
+    return lt__nn->module_list(ctx, name, items, count);
+}
+/* Puts module into parent (of lt_nn_module or lt_nn_module_list) as "parent.name" and returns it; name NULL: its own from lt_child, or its
+ * number among the children. LT_EINVAL where parent takes no children or module has a place. */
+LT_INLINE lt_module *lt_child_of(lt_ctx *ctx, lt_module *parent, const char *name, lt_module *module) {
+    return lt__nn->child_of(ctx, parent, name, module);
+}
+/* A second place for a module, to be named or made an item like a new one; running either is the same. state_dict shows the parameters under
+ * both names, optimizers see them once, as in PyTorch. */
+LT_INLINE lt_module *lt_nn_share(lt_ctx *ctx, lt_module *module) { return lt__nn->share(ctx, module); }
+/* module's parameter `name` ("weight", "0.weight") becomes source's `source_name`: one parameter under two names (weight tying), as PyTorch's
+ * `module.weight = source.weight`. LT_ESHAPE unless the shapes are equal, LT_EABSENT. */
+LT_INLINE lt_status lt_nn_tie(lt_ctx *ctx, lt_module *module, const char *name, lt_module *source, const char *source_name) {
+    return lt__nn->tie(ctx, module, name, source, source_name);
+}
+/* Gives back what it gets (torch.nn.Identity). */
+LT_INLINE lt_module *lt_nn_identity(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_NONE); }
+
 /* ---- using them [trainer] ---- */
 /* Runs a module on x, recording gradients where they are on. LT_ESHAPE names the layer. */
 LT_INLINE lt_tensor *lt_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) { return lt__nn->forward(ctx, module, x); }
@@ -114,6 +164,17 @@ LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const c
 }
 /* Parameters of the module and all below get no gradients and no updates (frozen), or do again. Anywhere between steps. */
 LT_INLINE void lt_freeze(lt_ctx *ctx, lt_module *module, bool frozen) { lt__nn->freeze(ctx, module, frozen); }
+/* The same for one parameter, by its name within module as in lt_module_parameter; module NULL: within the model. LT_EABSENT. */
+LT_INLINE void lt_freeze_parameter(lt_ctx *ctx, lt_module *module, const char *name, bool frozen) {
+    lt__nn->freeze_parameter(ctx, module, name, frozen);
+}
+/* Whether that parameter trains (false for buffers and frozen ones). */
+LT_INLINE bool lt_requires_grad(lt_ctx *ctx, lt_module *module, const char *name) { return lt__nn->requires_grad(ctx, module, name); }
+/* Sets module and all below to training or evaluation mode (NULL: the model). The trainer sets the whole model to training when fit begins, and
+ * gives every module its mode back after an evaluation. */
+LT_INLINE void lt_train(lt_ctx *ctx, lt_module *module, bool training) { lt__nn->train(ctx, module, training); }
+/* The mode of one module. */
+LT_INLINE bool lt_module_training(lt_ctx *ctx, lt_module *module) { return lt__nn->module_training(ctx, module); }
 /* Whether the model is in training mode (dropout drops, batch norm uses the batch). */
 LT_INLINE bool lt_is_training(lt_ctx *ctx) { return lt__nn->training(ctx); }
 /* The module tree for summaries, depth first: number of modules, and the facts of one; out->struct_size is set by the caller. */
@@ -156,6 +217,12 @@ LT_INLINE lt_module *lt__sequential(lt_ctx *ctx, const char *name, lt_module *co
     return lt_nn_sequential_of(ctx, name, items, count);
 }
 #define lt_nn_sequential(ctx, name, ...) lt__sequential(ctx, name, (lt_module *const[]){__VA_ARGS__, LT__LAST})
+LT_INLINE lt_module *lt__module_list(lt_ctx *ctx, const char *name, lt_module *const *items) {
+    size_t count = 0;
+    while (items[count] != LT__LAST) { count++; }
+    return lt_nn_module_list_of(ctx, name, items, count);
+}
+#define lt_nn_module_list(ctx, name, ...) lt__module_list(ctx, name, (lt_module *const[]){__VA_ARGS__, LT__LAST})
 #else
 namespace lt {
 struct nn_conv2d : lt_nn_conv2d_opts {
@@ -198,5 +265,9 @@ template <size_t N> inline lt_module *lt__sequential(lt_ctx *ctx, const char *na
     return lt_nn_sequential_of(ctx, name, items, N);
 }
 #define lt_nn_sequential(ctx, name, ...) lt__sequential(ctx, name, {__VA_ARGS__}) /* braces: evaluated left to right */
+template <size_t N> inline lt_module *lt__module_list(lt_ctx *ctx, const char *name, lt_module *const (&items)[N]) {
+    return lt_nn_module_list_of(ctx, name, items, N);
+}
+#define lt_nn_module_list(ctx, name, ...) lt__module_list(ctx, name, {__VA_ARGS__})
 #endif
 #endif

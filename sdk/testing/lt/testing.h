@@ -102,7 +102,8 @@ enum lt_mock_layer {
     LT_MOCK_FLATTEN,
     LT_MOCK_ACT,
     LT_MOCK_DROPOUT,
-    LT_MOCK_SEQUENTIAL
+    LT_MOCK_SEQUENTIAL,
+    LT_MOCK_GROUP
 };
 struct lt_module {
     enum lt_mock_layer layer;
@@ -113,8 +114,14 @@ struct lt_module {
     int32_t number; /* start_dim or activation */
     double eps;
     bool frozen;
+    bool evaluates; /* lt_train(.., false) */
     size_t count;
     lt_module *items[LT_MOCK_ITEMS];
+    size_t n_own; /* lt_parameter_of, lt_buffer_of */
+    struct {
+        char name[LT_MOCK_NAME];
+        lt_tensor *value;
+    } own[8];
 };
 
 struct lt_mock {
@@ -146,6 +153,7 @@ struct lt_mock {
 #include <lt/mock/tensor.h>
 #include <lt/mock/layers.h>
 #include <lt/mock/nn.h>
+#include <lt/mock/modules.h>
 #include <lt/mock/run.h>
 #include <lt/mock/tables.h>
 

@@ -182,6 +182,8 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
         return lt_mock__activate(ctx, x, m->number);
     case LT_MOCK_DROPOUT:
         return x;
+    case LT_MOCK_GROUP:
+        return (lt_tensor *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "lt_forward: '%s' only holds modules; run the modules in it", m->name);
     case LT_MOCK_SEQUENTIAL:
         break;
     }
@@ -196,10 +198,19 @@ LT_MOCK lt_tensor *lt_mock__nn_parameter(lt_ctx *ctx, const char *name, lt_dtype
 }
 LT_MOCK lt_tensor *lt_mock__nn_module_parameter(lt_ctx *ctx, lt_module *m, const char *name) {
     lt_tensor *x = !m ? NULL : !strcmp(name, "weight") ? m->weight : !strcmp(name, "bias") ? m->bias : NULL;
-    char *dot = NULL;
-    size_t index = m && m->layer == LT_MOCK_SEQUENTIAL ? (size_t)strtoul(name, &dot, 10) : 0;
+    const char *dot = NULL;
+    size_t index = m && m->layer == LT_MOCK_SEQUENTIAL ? (size_t)strtoul(name, (char **)(uintptr_t)&dot, 10) : 0;
     if (dot && *dot == '.' && index < m->count) {
         return lt_mock__nn_module_parameter(ctx, m->items[index], dot + 1);
+    }
+    for (size_t i = 0; m && !x && i < m->n_own; i++) {
+        x = strcmp(m->own[i].name, name) ? NULL : m->own[i].value;
+    }
+    dot = m && m->layer == LT_MOCK_GROUP ? strchr(name, '.') : NULL;
+    for (size_t i = 0; dot && i < m->count; i++) {
+        if (strlen(m->items[i]->name) == (size_t)(dot - name) && !strncmp(m->items[i]->name, name, (size_t)(dot - name))) {
+            return lt_mock__nn_module_parameter(ctx, m->items[i], dot + 1);
+        }
     }
     return x ? x : (lt_tensor *)lt_mock__fail(ctx, LT_EABSENT, "there is no parameter '%s'", name);
 }
