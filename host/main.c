@@ -6,7 +6,6 @@
 #include "cli/request.h"
 #include "config/config.h"
 #include "engine/data/loader.h"
-#include "engine/metrics/metrics.h"
 #include "engine/optim/optim.h"
 #include "registry/registry.h"
 #include "trainer/hookview.h"

@@ -15,9 +15,9 @@ static save_hook *save_of(const lth_instance *instance) {
 #define LTH_X(name, type)                                                                                                                  \
     case LTH_KIND_##name:                                                                                                                  \
         return instance->name->save;
-        LTH_KINDS(LTH_X)
+        LTH_SAVED_KINDS(LTH_X)
 #undef LTH_X
-    default:
+    default: /* the states of metrics are the host's */
         return NULL;
     }
 }
@@ -27,9 +27,9 @@ static load_hook *load_of(const lth_instance *instance) {
 #define LTH_X(name, type)                                                                                                                  \
     case LTH_KIND_##name:                                                                                                                  \
         return instance->name->load;
-        LTH_KINDS(LTH_X)
+        LTH_SAVED_KINDS(LTH_X)
 #undef LTH_X
-    default:
+    default: /* the states of metrics are the host's */
         return NULL;
     }
 }

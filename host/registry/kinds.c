@@ -7,7 +7,7 @@ typedef struct kind_facts {
     size_t size, first_size;
 } kind_facts;
 
-/* The last field that ABI 0.1 had, of each kind. Never changes. */
+/* The last field that ABI 0.2 had, of each kind. Never changes. */
 #define FIRST_END(type, field) (offsetof(struct type, field) + sizeof(((struct type *)0)->field))
 #define FIRST_model            FIRST_END(lt_model, teardown)
 #define FIRST_datamodule       FIRST_END(lt_datamodule, teardown)
@@ -15,7 +15,7 @@ typedef struct kind_facts {
 #define FIRST_logger           FIRST_END(lt_logger, load)
 #define FIRST_optimizer        FIRST_END(lt_optimizer, load)
 #define FIRST_lr_scheduler     FIRST_END(lt_lr_scheduler, load)
-#define FIRST_metric           FIRST_END(lt_metric_component, load)
+#define FIRST_metric           FIRST_END(lt_metric_component, count)
 
 static const kind_facts kinds[LTH_KIND_COUNT] = {
 #define LTH_X(name, type) {#name, "lt." #name "/1", sizeof(struct type), FIRST_##name},

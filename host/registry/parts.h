@@ -33,5 +33,5 @@ const char *lth_gate(lth_arena *arena, const char *path, const lth_note *note);
 lt_status lth_check_descriptor(lth_registry *registry, lth_plugin_file *file, const lt_plugin *plugin, lth_error *err);
 
 size_t lth_kind_size(lth_kind kind);        /* of its struct in this host */
-size_t lth_kind_first_size(lth_kind kind);  /* of its struct in ABI 0.1: no plugin's is smaller */
+size_t lth_kind_first_size(lth_kind kind);  /* of its struct in ABI 0.2: no plugin's is smaller */
 #endif

@@ -19,13 +19,15 @@
 #include <lt/optim.h>
 
 /* ---- kinds of component ---- */
-#define LTH_KINDS(X) /* name, C struct; the id in the ABI is "lt.<name>/1" */ \
+#define LTH_SAVED_KINDS(X) /* name, C struct; the id in the ABI is "lt.<name>/1" */ \
     X(model, lt_model) \
     X(datamodule, lt_datamodule) \
     X(callback, lt_callback) \
     X(logger, lt_logger) \
     X(optimizer, lt_optimizer) \
-    X(lr_scheduler, lt_lr_scheduler) \
+    X(lr_scheduler, lt_lr_scheduler)
+#define LTH_KINDS(X) \
+    LTH_SAVED_KINDS(X) \
     X(metric, lt_metric_component)
 typedef enum {
 #define LTH_X(name, type) LTH_KIND_##name,

@@ -93,6 +93,7 @@ static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loade
     int64_t step = s->progress.stepped;
 
     lth_session_now(s, phase, count, NULL, false);
+    lth_session_metrics_end(s, phase); /* of a pass that was broken off */
     if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || evaluate_batches(s, p, phase, loader, count) < 0) {
         return s->ctx.error.code;
     }
@@ -108,6 +109,7 @@ static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loade
                              &s->ctx.error)) {
         return s->ctx.error.code;
     }
+    lth_session_metrics_end(s, phase);
     lth_logged_scope(s->run.logged, &(lth_log_scope){.phase = phase}); /* what is logged from here on would count in the next pass */
     return hook(s, p->end);
 }

@@ -256,6 +256,7 @@ static lt_status end_epoch(lth_session *s) {
         lth_logged_epoch_end(s->run.logged, LT_PHASE_TRAIN, s->run.records, step, epoch, &s->ctx.error) || scheduler_with_monitor(s) < 0) {
         return s->ctx.error.code;
     }
+    lth_session_metrics_end(s, LT_PHASE_TRAIN);
     s->progress.epoch++;
     s->progress.batch_idx = 0;
     s->progress.window = 0;

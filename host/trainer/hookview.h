@@ -3,6 +3,7 @@
 #ifndef LTH_HOOKVIEW_H
 #define LTH_HOOKVIEW_H
 #include "engine/data/loader.h"
+#include "engine/metrics/metrics.h"
 #include "engine/optim/optim.h"
 #include "trainer/logged.h"
 #include <lt/trainer.h>
@@ -29,6 +30,7 @@ typedef struct lth_hookview {
     lth_arena names; /* names of outputs, copied once */
     lth_logged *logged;
     lth_records *records;
+    struct value_of *metric_values; /* trainer/metrics.c's: what was logged of which metric */
     lth_optim *optim;
     const char *optimizer_id;   /* component id */
     const char *checkpoint_dir; /* absolute; NULL: saving is not possible in this stage */
@@ -39,4 +41,5 @@ typedef struct lth_hookview {
 } lth_hookview;
 
 extern const lt_trainer_api lth_trainer_table; /* lt.trainer/1 */
+extern const lt_metric_api lth_metric_table;   /* lt.metric/1 */
 #endif

@@ -1,46 +1,10 @@
 /* trainer/logged.c - see logged.h. A slot is one logged name of one phase and kind of hook; a var is a visible name with its value. */
-#include "trainer/logged.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "trainer/logged_slots.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { TABLES = 3 };
-
-typedef struct var {
-    const char *name;
-    double value;
-    bool in[TABLES];
-} var;
-
-typedef struct slot {
-    const char *name; /* with its dataloader suffix; interned */
-    int32_t phase;
-    uint32_t flags;  /* as given, reduction included */
-    bool batch_hook; /* of a batch; hooks of the epoch have slots of their own */
-    bool on_step, on_epoch, prog_bar, to_logger, forked;
-    int var, var_step, var_epoch; /* -1: no such name yet */
-    lt_tensor *tensor;            /* pending value, when not NULL ... */
-    double number;                /* ... or this one */
-    bool pending, stepped, touched;
-    double weight, last; /* of the pending value; the latest one */
-    double sum, weights; /* reduction so far in this epoch */
-} slot;
-
-struct lth_logged {
-    lth_arena arena; /* names */
-    slot *slots;
-    int n_slots, capacity;
-    var *vars;
-    int n_vars, vars_capacity;
-    const char **row_names; /* room for one row: capacity of each */
-    double *row_values;
-    int *index;
-    int index_size; /* open addressing over (name, phase, batch_hook); a power of two */
-    lth_log_scope scope;
-    bool epoch_level; /* between batches: values count for the epoch at once */
-};
 
 lth_logged *lth_logged_new(void) { return lth_alloc(sizeof(lth_logged)); }
 
@@ -120,8 +84,7 @@ static int find_var(const lth_logged *l, const char *name) {
     return -1;
 }
 
-/* The var of a name, made when new; -1 when out of memory. */
-static int get_var(lth_logged *l, const char *name) {
+int lth_logged_var(lth_logged *l, const char *name) {
     int found = find_var(l, name);
 
     if (found >= 0) {
@@ -129,7 +92,7 @@ static int get_var(lth_logged *l, const char *name) {
     }
     if (l->n_vars == l->vars_capacity) {
         int capacity = l->vars_capacity ? 2 * l->vars_capacity : 32;
-        var *vars = lth_realloc(l->vars, (size_t)l->vars_capacity * sizeof *vars, (size_t)capacity * sizeof *vars);
+        lth_log_var *vars = lth_realloc(l->vars, (size_t)l->vars_capacity * sizeof *vars, (size_t)capacity * sizeof *vars);
 
         if (!vars) {
             return -1;
@@ -137,17 +100,17 @@ static int get_var(lth_logged *l, const char *name) {
         l->vars = vars;
         l->vars_capacity = capacity;
     }
-    l->vars[l->n_vars] = (var){.name = lth_arena_strdup(&l->arena, name), .value = NAN};
+    l->vars[l->n_vars] = (lth_log_var){.name = lth_arena_strdup(&l->arena, name), .value = NAN};
     return l->vars[l->n_vars].name ? l->n_vars++ : -1;
 }
 
-static lt_status no_memory(lth_error *err, const char *name) {
+lt_status lth_logged_no_memory(lth_error *err, const char *name) {
     return lth_fail_op(err, LT_ENOMEM, "lt_log", NULL, "out of memory for the metric %s", name);
 }
 
 static bool grow_slots(lth_logged *l) {
     int capacity = l->capacity ? 2 * l->capacity : 16;
-    slot *slots;
+    lth_log_slot *slots;
     const char **names;
     double *values;
 
@@ -171,7 +134,7 @@ static bool grow_slots(lth_logged *l) {
 }
 
 /* step/epoch as asked for, or Lightning's default of the hook: train batches step, everything else epoch. */
-static void decide(slot *s) {
+static void decide(lth_log_slot *s) {
     bool step = s->flags & LT_LOG_STEP, epoch = s->flags & LT_LOG_EPOCH;
 
     if (!step && !epoch) {
@@ -185,14 +148,14 @@ static void decide(slot *s) {
     s->to_logger = !(s->flags & LT_LOG_NO_LOGGER);
 }
 
-static slot *make_slot(lth_logged *l, const char *name, int32_t phase, uint32_t flags, bool batch_hook) {
-    slot *s;
+lth_log_slot *lth_logged_slot(lth_logged *l, const char *name, int32_t phase, uint32_t flags, bool batch_hook) {
+    lth_log_slot *s;
 
     if (!grow_slots(l)) {
         return NULL;
     }
     s = &l->slots[l->n_slots];
-    *s = (slot){.name = lth_arena_strdup(&l->arena, name),
+    *s = (lth_log_slot){.name = lth_arena_strdup(&l->arena, name),
                 .phase = phase,
                 .flags = flags,
                 .batch_hook = batch_hook,
@@ -203,12 +166,12 @@ static slot *make_slot(lth_logged *l, const char *name, int32_t phase, uint32_t 
         return NULL;
     }
     decide(s);
-    s->var = get_var(l, s->name);
+    s->var = lth_logged_var(l, s->name);
     if (s->forked) {
         const char *step = lth_arena_printf(&l->arena, "%s_step", s->name), *epoch = lth_arena_printf(&l->arena, "%s_epoch", s->name);
 
-        s->var_step = step ? get_var(l, step) : -1;
-        s->var_epoch = epoch ? get_var(l, epoch) : -1;
+        s->var_step = step ? lth_logged_var(l, step) : -1;
+        s->var_epoch = epoch ? lth_logged_var(l, epoch) : -1;
     }
     if (s->var < 0 || (s->forked && (s->var_step < 0 || s->var_epoch < 0))) {
         return NULL;
@@ -219,7 +182,7 @@ static slot *make_slot(lth_logged *l, const char *name, int32_t phase, uint32_t 
 
 /* ---- values ---- */
 
-static void set_var(lth_logged *l, const slot *s, int at, double value) {
+static void set_var(lth_logged *l, const lth_log_slot *s, int at, double value) {
     if (at >= 0) {
         l->vars[at].value = value;
         l->vars[at].in[LT_METRICS_CALLBACK] = true;
@@ -227,16 +190,16 @@ static void set_var(lth_logged *l, const slot *s, int at, double value) {
     }
 }
 
-static uint32_t reduction(const slot *s) { return s->flags & LT_LOG_SUM; }
+static uint32_t reduction(const lth_log_slot *s) { return s->flags & LT_LOG_SUM; }
 
-static double epoch_value(const slot *s) {
+double lth_logged_epoch_value(const lth_log_slot *s) {
     if (reduction(s) == LT_LOG_MEAN) {
         return s->weights > 0 ? s->sum / s->weights : NAN;
     }
     return s->sum;
 }
 
-static void reduce(slot *s, double value) {
+static void reduce(lth_log_slot *s, double value) {
     double weight = s->weight;
 
     if (!s->touched) {
@@ -253,19 +216,39 @@ static void reduce(slot *s, double value) {
     s->touched = true;
 }
 
-static void publish_epoch(lth_logged *l, slot *s) {
-    set_var(l, s, s->var, epoch_value(s));
-    set_var(l, s, s->var_epoch, epoch_value(s));
+static void publish_epoch(lth_logged *l, lth_log_slot *s) {
+    set_var(l, s, s->var, lth_logged_epoch_value(s));
+    set_var(l, s, s->var_epoch, lth_logged_epoch_value(s));
+}
+
+/* A source knows its epoch's value itself. A slot that was restored has none until it is logged again; it holds the value of the save. */
+static lt_status read_epoch(lth_logged *l, lth_log_slot *s, lth_error *err) {
+    if (s->source.read) {
+        double value;
+
+        if (s->source.read(s->source.arg, s->phase, false, &value, err)) {
+            return err->code;
+        }
+        s->sum = value;
+        s->weights = 1;
+    }
+    publish_epoch(l, s);
+    return LT_OK;
 }
 
 /* Reads a pending value: this is where a device is waited for. */
-static lt_status resolve(lth_logged *l, slot *s, lth_error *err) {
+static lt_status resolve(lth_logged *l, lth_log_slot *s, lth_error *err) {
     double value = s->number;
 
     if (!s->pending) {
         return LT_OK;
     }
     s->pending = false;
+    if (s->source.read && s->on_step) {
+        if (s->source.read(s->source.arg, s->phase, true, &value, err)) {
+            return err->code;
+        }
+    }
     if (s->tensor) {
         lt_status status = lth_tensor_read(s->tensor, 0, 1, &value, err);
 
@@ -280,6 +263,10 @@ static lt_status resolve(lth_logged *l, slot *s, lth_error *err) {
         set_var(l, s, s->forked ? s->var_step : s->var, value);
         set_var(l, s, s->var, value);
     }
+    if (s->on_epoch && s->source.read) {
+        s->touched = true;
+        return l->epoch_level ? read_epoch(l, s, err) : LT_OK;
+    }
     if (s->on_epoch) {
         reduce(s, value);
         if (l->epoch_level) {
@@ -289,10 +276,10 @@ static lt_status resolve(lth_logged *l, slot *s, lth_error *err) {
     return LT_OK;
 }
 
-lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, double number, uint32_t flags, lth_error *err) {
+static lt_status add(lth_logged *l, const char *name, lt_tensor *value, double number, lth_log_source source, uint32_t flags, lth_error *err) {
     char suffixed[256];
     int found;
-    slot *s;
+    lth_log_slot *s;
 
     if (!l->scope.allowed) {
         return lth_fail_op(err, LT_ESTATE, "lt_log", NULL,
@@ -309,9 +296,9 @@ lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, doub
         name = suffixed;
     }
     found = find_slot(l, name, l->scope.phase, l->scope.batch_hook);
-    s = found >= 0 ? &l->slots[found] : make_slot(l, name, l->scope.phase, flags, l->scope.batch_hook);
+    s = found >= 0 ? &l->slots[found] : lth_logged_slot(l, name, l->scope.phase, flags, l->scope.batch_hook);
     if (!s) {
-        return no_memory(err, name);
+        return lth_logged_no_memory(err, name);
     }
     if (s->flags != flags) {
         return lth_fail_op(err, LT_EINVAL, "lt_log", NULL,
@@ -327,10 +314,19 @@ lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, doub
     }
     s->tensor = value;
     s->number = number;
+    s->source = source;
     s->weight = l->scope.weight > 0 ? l->scope.weight : 1;
     s->pending = true;
     l->epoch_level = !l->scope.batch_hook;
     return l->epoch_level ? resolve(l, s, err) : LT_OK;
+}
+
+lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, double number, uint32_t flags, lth_error *err) {
+    return add(l, name, value, number, (lth_log_source){0}, flags, err);
+}
+
+lt_status lth_logged_add_source(lth_logged *l, const char *name, lth_log_source source, uint32_t flags, lth_error *err) {
+    return add(l, name, NULL, NAN, source, flags, err);
 }
 
 static lt_status resolve_all(lth_logged *l, lth_error *err) {
@@ -347,7 +343,7 @@ static void send_row(lth_logged *l, lth_records *records, int32_t phase, bool ep
     uint32_t count = 0;
 
     for (int i = 0; i < l->n_slots; i++) {
-        slot *s = &l->slots[i];
+        lth_log_slot *s = &l->slots[i];
         bool wanted = epoch_rows ? s->phase == phase && s->on_epoch && s->touched : s->on_step && s->stepped;
         int at = !s->forked ? s->var : epoch_rows ? s->var_epoch : s->var_step;
 
@@ -355,7 +351,7 @@ static void send_row(lth_logged *l, lth_records *records, int32_t phase, bool ep
             continue;
         }
         l->row_names[count] = l->vars[at].name;
-        l->row_values[count++] = epoch_rows ? epoch_value(s) : s->last;
+        l->row_values[count++] = epoch_rows ? lth_logged_epoch_value(s) : s->last;
         l->vars[at].in[LT_METRICS_LOGGED] = true;
     }
     lth_records_scalars(records, step, epoch, count, l->row_names, l->row_values);
@@ -379,10 +375,10 @@ lt_status lth_logged_epoch_compute(lth_logged *l, int32_t phase, lth_error *err)
     lt_status status = resolve_all(l, err);
 
     for (int i = 0; i < l->n_slots && !status; i++) {
-        slot *s = &l->slots[i];
+        lth_log_slot *s = &l->slots[i];
 
         if (s->phase == phase && s->on_epoch && s->touched) {
-            publish_epoch(l, s);
+            status = read_epoch(l, s, err);
         }
     }
     return status;
@@ -405,13 +401,13 @@ lt_status lth_logged_epoch_end(lth_logged *l, int32_t phase, lth_records *record
 
 void lth_logged_drop(lth_logged *l, int32_t phase) {
     for (int i = 0; i < l->n_slots; i++) {
-        slot *s = &l->slots[i];
+        lth_log_slot *s = &l->slots[i];
 
         if (s->phase == phase) {
             s->pending = s->stepped = s->touched = false;
             s->tensor = NULL;
             s->sum = s->weights = 0;
-            for (int table = 0; table < TABLES; table++) {
+            for (int table = 0; table < LTH_LOG_TABLES; table++) {
                 l->vars[s->var].in[table] = false;
                 if (s->forked) {
                     l->vars[s->var_step].in[table] = l->vars[s->var_epoch].in[table] = false;
@@ -460,14 +456,14 @@ double lth_logged_value(lth_logged *l, const char *name) {
 int32_t lth_logged_count(const lth_logged *l, int32_t table) {
     int32_t count = 0;
 
-    for (int i = 0; i < l->n_vars && table >= 0 && table < TABLES; i++) {
+    for (int i = 0; i < l->n_vars && table >= 0 && table < LTH_LOG_TABLES; i++) {
         count += l->vars[i].in[table];
     }
     return count;
 }
 
 const char *lth_logged_at(lth_logged *l, int32_t table, int32_t index, double *value) {
-    for (int i = 0; i < l->n_vars && table >= 0 && table < TABLES; i++) {
+    for (int i = 0; i < l->n_vars && table >= 0 && table < LTH_LOG_TABLES; i++) {
         if (l->vars[i].in[table] && index-- == 0) {
             resolve_name(l, l->vars[i].name);
             *value = l->vars[i].value;
@@ -475,110 +471,4 @@ const char *lth_logged_at(lth_logged *l, int32_t table, int32_t index, double *v
         }
     }
     return NULL;
-}
-
-/* ---- state: accumulators of a broken-off epoch, and the latest values ---- */
-
-/* prefix/group/name, the name escaped, however long it is; NULL: out of memory. */
-static const char *state_path(lth_arena *arena, const char *prefix, const char *group, const char *name) {
-    size_t size = 3 * strlen(name) + 1;
-    char *escaped = lth_arena_alloc(arena, size);
-
-    if (!escaped) {
-        return NULL;
-    }
-    lth_snapshot_escape(name, escaped, size);
-    return lth_arena_printf(arena, "%s/%s%s", prefix, group, escaped);
-}
-
-static lt_status save_slot(const slot *s, lth_arena *arena, lth_snapshot *out, const char *prefix, lth_error *err) {
-    const double values[4] = {s->flags, s->touched ? 1 : 0, s->sum, s->weights};
-    const int64_t four = 4;
-    char group[32];
-    const char *path;
-
-    snprintf(group, sizeof group, s->batch_hook ? "epoch/%d-" : "epoch_hooks/%d-", (int)s->phase);
-    path = state_path(arena, prefix, group, s->name);
-    return path ? lth_snapshot_add(out, path, LT_F64, 1, &four, values, err) : no_memory(err, s->name);
-}
-
-static lt_status save_var(const var *v, lth_arena *arena, lth_snapshot *out, const char *prefix, lth_error *err) {
-    const double values[2] = {v->value, (v->in[0] ? 1 : 0) + (v->in[1] ? 2 : 0) + (v->in[2] ? 4 : 0)};
-    const char *path = state_path(arena, prefix, "latest/", v->name);
-    const int64_t two = 2;
-
-    return path ? lth_snapshot_add(out, path, LT_F64, 1, &two, values, err) : no_memory(err, v->name);
-}
-
-lt_status lth_logged_save(const lth_logged *l, lth_snapshot *out, const char *prefix, lth_error *err) {
-    lth_arena arena = {0};
-    lt_status status = LT_OK;
-
-    for (int i = 0; i < l->n_slots && !status; i++) {
-        status = save_slot(&l->slots[i], &arena, out, prefix, err);
-    }
-    for (int i = 0; i < l->n_vars && !status; i++) {
-        status = save_var(&l->vars[i], &arena, out, prefix, err);
-    }
-    lth_arena_release(&arena);
-    return status;
-}
-
-static lt_status load_slot(lth_logged *l, const char *name, int32_t phase, bool batch_hook, const double *values, lth_error *err) {
-    slot *s = make_slot(l, name, phase, (uint32_t)values[0], batch_hook);
-
-    if (!s) {
-        return no_memory(err, name);
-    }
-    s->touched = values[1] != 0;
-    s->sum = values[2];
-    s->weights = values[3];
-    return LT_OK;
-}
-
-static lt_status load_var(lth_logged *l, const char *name, const double *values, lth_error *err) {
-    int tables = (int)values[1], v = get_var(l, name);
-
-    if (v < 0) {
-        return no_memory(err, name);
-    }
-    l->vars[v].value = values[0];
-    for (int table = 0; table < TABLES; table++) {
-        l->vars[v].in[table] = tables >> table & 1;
-    }
-    return LT_OK;
-}
-
-static lt_status load_one(lth_logged *l, const char *rest, const lth_item *item, lth_error *err) {
-    size_t doubles = item->dtype == LT_F64 ? item->size / sizeof(double) : 0;
-    char *name = lth_strdup(rest);
-    lt_status status = LT_OK;
-    int phase, at = 0;
-
-    if (!name) {
-        return no_memory(err, rest);
-    }
-    lth_snapshot_unescape(name);
-    if (doubles == 4 && sscanf(name, "epoch/%d-%n", &phase, &at) == 1 && at > 0) {
-        status = load_slot(l, name + at, phase, true, item->data, err);
-    } else if (doubles == 4 && sscanf(name, "epoch_hooks/%d-%n", &phase, &at) == 1 && at > 0) {
-        status = load_slot(l, name + at, phase, false, item->data, err);
-    } else if (doubles == 2 && !strncmp(name, "latest/", 7)) {
-        status = load_var(l, name + 7, item->data, err);
-    }
-    lth_free(name);
-    return status;
-}
-
-lt_status lth_logged_load(lth_logged *l, const lth_snapshot *in, const char *prefix, lth_error *err) {
-    size_t length = strlen(prefix);
-
-    for (size_t i = 0; i < lth_snapshot_count(in); i++) {
-        const lth_item *item = lth_snapshot_at(in, i);
-
-        if (!strncmp(item->path, prefix, length) && item->path[length] == '/' && load_one(l, item->path + length + 1, item, err)) {
-            return err->code;
-        }
-    }
-    return LT_OK;
 }

@@ -23,7 +23,12 @@ typedef struct lth_log_scope {
 } lth_log_scope;
 void lth_logged_scope(lth_logged *l, const lth_log_scope *scope);
 
+/* A value that somebody else keeps: of the last batch, or of the epoch so far, in the phase that is logged. */
+typedef struct lth_log_source { lt_status (*read)(void *arg, int32_t phase, bool of_batch, double *out, lth_error *err); void *arg; } lth_log_source;
+
 lt_status lth_logged_add(lth_logged *l, const char *name, lt_tensor *value, double number, uint32_t flags, lth_error *err);
+/* The same for a source, which stays: the value is asked for at the flush, and at the epoch's end. */
+lt_status lth_logged_add_source(lth_logged *l, const char *name, lth_log_source source, uint32_t flags, lth_error *err);
 /* End of a batch: reads the values; sends the row of step metrics when to_loggers. */
 lt_status lth_logged_batch_end(lth_logged *l, lth_records *records, bool to_loggers, int64_t step, int64_t epoch, lth_error *err);
 /* End of an epoch of a phase: first compute (values become visible), then, after the hooks, send and start afresh. */

@@ -33,6 +33,8 @@ typedef struct lth_schedule {
     const char *monitor, *name;
 } lth_schedule;
 
+typedef struct lth_owned_instance { lth_instance *instance; struct lth_owned_instance *next; } lth_owned_instance;
+
 typedef struct lth_session {
     const lth_job *job;
     const lth_trainer_opts *opts;
@@ -49,6 +51,7 @@ typedef struct lth_session {
     lth_sched *sched;
     lth_schedule schedule;
     lth_instance *own_optimizer, *own_scheduler; /* made from the model's configure_optimizers */
+    lth_owned_instance *metric_instances; /* one per metric and phase */
     lth_arena arena;
     lth_diags diags;
     lth_folder folder;
@@ -67,9 +70,16 @@ lt_status lth_session_open(lth_session *s, const lth_job *job); /* engine, modul
 lt_status lth_session_setup(lth_session *s);                    /* prepare_data, setup, loaders, limits */
 lt_status lth_session_optimizers(lth_session *s);               /* configure_optimizers or the config's */
 void lth_session_close(lth_session *s);
+/* A component of the model's choice, by id and YAML parameters; hook: who asks, for messages. */
+lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, const char *id, const char *params, lth_instance **out);
 lt_status lth_session_call(lth_session *s, const lth_instance *instance, const char *hook); /* names who is called next */
 void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch,
                      bool in_batch); /* refreshes lt_now and lt_log's scope; saves: only where they are done after the round */
+
+/* metrics.c: before configure; when a phase's epoch is over and its values are sent; at the end */
+lt_status lth_session_metrics(lth_session *s);
+void lth_session_metrics_end(lth_session *s, int32_t phase);
+void lth_session_metrics_close(lth_session *s);
 
 /* output.c: run folder, loggers, checkpoints */
 lt_status lth_session_location(lth_session *s, lt_log_location *out); /* where runs are made, and so where they are looked for */

@@ -98,7 +98,7 @@ lt_status lth_session_open(lth_session *s, const lth_job *job) {
     }
     s->ctx.engine = s->engine;
     s->loaders = lth_loaders_new(s->engine, &s->ctx.error);
-    if (!s->loaders || configure_model(s)) {
+    if (!s->loaders || lth_session_metrics(s) || configure_model(s)) {
         return s->ctx.error.code;
     }
     s->ctx.loaders = s->loaders;
@@ -204,14 +204,14 @@ lt_status lth_session_setup(lth_session *s) {
 
 /* ---- optimizers ---- */
 
-static lt_status instance(lth_session *s, lth_kind kind, const char *id, const char *params, lth_instance **out) {
+lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, const char *id, const char *params, lth_instance **out) {
     lth_node *args = params && *params ? lth_yaml_parse_flow(params, id, &s->arena, &s->diags) : NULL;
 
     if (!s->diags.count) {
         lth_instance_new(s->job->registry, kind, id, args, NULL, &s->diags, out);
     }
     if (s->diags.count) {
-        return lth_fail(&s->ctx.error, s->diags.items[0].code, "configure_optimizers of %s: %s%s%s", s->job->model->where.component,
+        return lth_fail(&s->ctx.error, s->diags.items[0].code, "%s of %s: %s%s%s", hook, s->job->model->where.component,
                         s->diags.items[0].text, s->diags.items[0].hint ? "; " : "", s->diags.items[0].hint ? s->diags.items[0].hint : "");
     }
     return LT_OK;
@@ -236,7 +236,7 @@ static lt_status make_scheduler(lth_session *s, const lt_optim_setup *setup) {
     if (component) {
         s->schedule = (lth_schedule){given->each_step, given->strict, given->frequency, given->monitor, given->name};
     } else if (setup->scheduler) {
-        if (instance(s, LTH_KIND_lr_scheduler, setup->scheduler, setup->scheduler_params, &s->own_scheduler)) {
+        if (lth_session_instance(s, LTH_KIND_lr_scheduler, "configure_optimizers", setup->scheduler, setup->scheduler_params, &s->own_scheduler)) {
             return s->ctx.error.code;
         }
         component = s->own_scheduler;
@@ -262,7 +262,7 @@ lt_status lth_session_optimizers(lth_session *s) {
         return LT_OK;
     }
     if (!component) {
-        if (instance(s, LTH_KIND_optimizer, setup.optimizer, setup.optimizer_params, &s->own_optimizer)) {
+        if (lth_session_instance(s, LTH_KIND_optimizer, "configure_optimizers", setup.optimizer, setup.optimizer_params, &s->own_optimizer)) {
             return s->ctx.error.code;
         }
         component = s->own_optimizer;
@@ -287,6 +287,7 @@ void lth_session_close(lth_session *s) {
     if (s->job->data && ((const lt_datamodule *)s->job->data->iface)->release) {
         ((const lt_datamodule *)s->job->data->iface)->release(&s->ctx, s->job->data->self);
     }
+    lth_session_metrics_close(s);
     lth_modules_free(s->modules);
     lth_engine_free(s->engine);
     lth_logged_free(s->run.logged);

@@ -178,7 +178,7 @@ static lt_status collect_training(lth_session *s, lth_snapshot *out) {
     if ((s->optim && lth_optim_save(s->optim, &s->ctx, out, "optimizer/0", err)) ||
         (s->sched && lth_sched_save(s->sched, &s->ctx, out, "lr_schedulers/0", err)) || collect_components(s, out) ||
         collect_gradients(s, out) || collect_generator(s, out) || (s->train && lth_loader_save(s->train, out, "data/train", err)) ||
-        lth_logged_save(s->run.logged, out, "metrics", err)) {
+        lth_logged_save(s->run.logged, out, "metrics", err) || lth_metrics_save(s->ctx.metrics, out, "metrics/states", err)) {
         return err->code;
     }
     lth_records_drain(s->run.records); /* the files' lengths must be those of this instant */
@@ -391,6 +391,7 @@ lt_status lth_state_training(lth_session *s, const lth_snapshot *in) {
 
     if (restore_loops(s, in) || restore_gradients(s, in) || restore_optimizer(s, in) ||
         (s->train && lth_loader_load(s->train, in, "data/train", err)) || lth_logged_load(s->run.logged, in, "metrics", err) ||
+        lth_metrics_load(s->ctx.metrics, in, "metrics/states", err) ||
         lth_records_load(s->run.records, in, "loggers", err)) {
         return err->code;
     }

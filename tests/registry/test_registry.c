@@ -108,7 +108,7 @@ static void expect_refusal(const char *file, const char *const *words) {
 static void each_rung_has_its_message(void **state) {
     (void)state;
     REFUSES("bad_major.so", "org.lthost.bad 1.0.0", "built for plugin ABI 7.3", "this lthost", "Update lthost");
-    REFUSES("bad_minor.so", "built for plugin ABI 0.99", "exactly 0.1", "Update lthost");
+    REFUSES("bad_minor.so", "built for plugin ABI 0.99", "exactly 0.2", "Update lthost");
     REFUSES("bad_undefined.so", "does not load", "lthost_no_such_function", "ldd -r");
     REFUSES("bad_no_entry.so", "does not itself export lt_plugin_entry_v1", "lt_add_plugin");
     REFUSES("bad_null.so", "refused this host", "build it again");

@@ -113,5 +113,5 @@ LT_LOGGER(Lines, lt_nothing, "A logger.", .scalars = scalars);
 LT_DATAMODULE(Data, lt_nothing, "A datamodule.", .train_dataloader = loader);
 LT_OPTIMIZER(Opt, lt_nothing, "An optimizer.", .step = step);
 LT_LR_SCHEDULER(Sched, lt_nothing, "A scheduler.", .step = schedule);
-LT_METRIC(Mean, lt_nothing, "A metric.", .reset = hook);
+LT_METRIC(Mean, lt_nothing, "A metric.", .setup = hook);
 LT_PLUGIN("org.lthost.every-form", "1.0.0", model(Net), callback(Watch), logger(Lines), datamodule(Data), optimizer(Opt), lr_scheduler(Sched), metric(Mean));

@@ -59,6 +59,18 @@ double lth_api_item(lt_ctx *ctx, lt_tensor *x) {
     return lth_tensor_read(x, 0, 1, &value, &ctx->error) == LT_OK ? value : NAN;
 }
 
+const double *lth_api_doubles(lt_ctx *ctx, lt_tensor *x) {
+    ENTER("lt_doubles", NULL);
+    GIVEN(x, 2, "lt_doubles", NULL);
+    int64_t n = lth_numel(x);
+    double *out = lth_step_host(ctx->engine, (size_t)(n ? n : 1) * sizeof *out);
+    if (!out) {
+        lth_fail_op(&ctx->error, LT_ENOMEM, "lt_doubles", LTH_CALLER, "out of memory: %lld doubles", (long long)n);
+        return NULL;
+    }
+    return n == 0 || lth_tensor_read(x, 0, n, out, &ctx->error) == LT_OK ? out : NULL;
+}
+
 /* ---- raw memory ---- */
 
 /* What x is read through: x, or a row-major copy. Not differentiable: no tape may see it. */

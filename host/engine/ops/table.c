@@ -345,7 +345,8 @@ static lt_tensor *api_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *t
 
 const lt_tensor_api lth_tensor_table = {
     .struct_size = sizeof(lt_tensor_api),
-    .ndim = lth_api_ndim, .size = lth_api_size, .numel = lth_api_numel, .dtype = lth_api_dtype, .item = lth_api_item, .raw = lth_api_raw,
+    .ndim = lth_api_ndim, .size = lth_api_size, .numel = lth_api_numel, .dtype = lth_api_dtype, .item = lth_api_item, .doubles = lth_api_doubles,
+    .raw = lth_api_raw,
     .retain = lth_api_retain, .release = lth_api_release,
     .full = lth_api_full, .from_data = lth_api_from_data, .arange = lth_api_arange, .rand = lth_api_rand, .randn = lth_api_randn,
     .cast = api_cast, .clone = api_clone,

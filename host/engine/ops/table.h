@@ -7,6 +7,7 @@ int32_t lth_api_ndim(lt_ctx *ctx, const lt_tensor *x);
 int64_t lth_api_size(lt_ctx *ctx, const lt_tensor *x, int32_t dim);
 int64_t lth_api_numel(lt_ctx *ctx, const lt_tensor *x);
 lt_dtype lth_api_dtype(lt_ctx *ctx, const lt_tensor *x);
+const double *lth_api_doubles(lt_ctx *ctx, lt_tensor *x);
 double lth_api_item(lt_ctx *ctx, lt_tensor *x);
 lt_status lth_api_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out);
 lt_tensor *lth_api_retain(lt_ctx *ctx, lt_tensor *x);

@@ -1,6 +1,6 @@
 /* engine/tensor/arena.c - step memory: blocks that stay for the whole run, each handed out from front to back, all reset at once.
- * Three kinds: host memory for structs, device memory for arrays, and blocks of their own for large arrays. Blocks of the first two
- * kinds are all alike and a large block is taken by exact size class, so a step like an earlier one finds all its memory here.
+ * Kinds: host memory for structs and for copies that hooks read, device memory for arrays, and blocks of their own for large arrays. Most
+ * blocks of a kind are all alike, and a large one is taken by exact size class, so a step like an earlier one finds all its memory here.
  * Large blocks alone may be given back within a step, by those who know that nobody looks at them again: backward's gradients and
  * workspaces. They are what a step's peak is made of.
  * It refuses to free small things, to move anything, and to give blocks back before the engine closes: pages given back to the
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include <string.h>
 
-enum { STRUCT_BYTES = 128 * 1024, DATA_BYTES = 4 * 1024 * 1024, LARGE_FROM = 256 * 1024, STRUCT_ALIGNMENT = 16, DATA_ALIGNMENT = 64 };
+enum { STRUCT_BYTES = 128 * 1024, DATA_BYTES = 4 * 1024 * 1024, LARGE_FROM = 256 * 1024, HOST_BYTES = 128 * 1024, STRUCT_ALIGNMENT = 16, DATA_ALIGNMENT = 64 };
 
 static size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -41,12 +41,14 @@ static void unlink_block(lth_step_list *list, lth_step_block *block) {
     *(block->next ? &block->next->previous : &list->last) = block->previous;
 }
 
+static bool on_host(int kind) { return kind == LTH_STEP_STRUCT || kind == LTH_STEP_HOST; }
+
 static lth_step_block *new_block(lth_engine *e, int kind, size_t size) {
     lth_step_block *block = lth_alloc(sizeof *block);
     if (!block) {
         return NULL;
     }
-    block->memory = kind == LTH_STEP_STRUCT ? lth_alloc(size) : e->backend->alloc(e->device, size);
+    block->memory = on_host(kind) ? lth_alloc(size) : e->backend->alloc(e->device, size);
     if (!block->memory) {
         lth_free(block);
         return NULL;
@@ -78,7 +80,10 @@ static lth_step_block *find_free(lth_step_list *list, size_t size) {
 }
 
 static lth_step_block *next_block(lth_engine *e, int kind, size_t bytes) {
-    size_t size = kind == LTH_STEP_LARGE ? large_class(bytes) : kind == LTH_STEP_DATA ? DATA_BYTES : STRUCT_BYTES;
+    size_t size = kind == LTH_STEP_STRUCT ? STRUCT_BYTES : kind == LTH_STEP_DATA ? DATA_BYTES : large_class(bytes);
+    if (kind == LTH_STEP_HOST && size < HOST_BYTES) {
+        size = HOST_BYTES;
+    }
     lth_step_pool *pool = &e->step[kind];
     lth_step_block *block = find_free(&pool->free, size);
     if (!block) {
@@ -138,6 +143,11 @@ void *lth_step_struct(lth_engine *e, size_t bytes) {
 void *lth_step_data(lth_engine *e, size_t bytes) {
     lth_step_block *from;
     return lth_step_take_data(e, bytes, &from);
+}
+
+void *lth_step_host(lth_engine *e, size_t bytes) {
+    lth_step_block *from;
+    return bytes <= SIZE_MAX / 4 ? take(e, LTH_STEP_HOST, round_up(bytes, DATA_ALIGNMENT), &from) : NULL;
 }
 
 void *lth_step_workspace(lth_engine *e, size_t bytes, lth_step_block **home) { return lth_step_take_data(e, bytes, home); }
@@ -216,7 +226,7 @@ void lth_step_end(lth_engine *e) {
 void lth_step_free_all(lth_engine *e) {
     for (lth_step_block *b = e->blocks, *next; b; b = next) {
         next = b->all_next;
-        if (b->kind == LTH_STEP_STRUCT) {
+        if (on_host(b->kind)) {
             lth_free(b->memory);
         } else {
             e->backend->free(e->device, b->memory, b->size);

@@ -30,7 +30,7 @@ struct lt_tensor {
 
 typedef struct lth_step_list { lth_step_block *first, *last; } lth_step_list;
 typedef struct lth_step_pool { lth_step_list used, free; int32_t pinned; } lth_step_pool; /* pinned: blocks in `used` that a retained tensor needs */
-enum { LTH_STEP_STRUCT, LTH_STEP_DATA, LTH_STEP_LARGE, LTH_STEP_KINDS };
+enum { LTH_STEP_STRUCT, LTH_STEP_DATA, LTH_STEP_LARGE, LTH_STEP_HOST, LTH_STEP_KINDS };
 
 typedef struct lth_engine {
     const lth_backend *backend;
@@ -58,6 +58,7 @@ void lth_engine_free(lth_engine *engine);
 /* Step memory. After the first steps no call here allocates. */
 void *lth_step_struct(lth_engine *e, size_t bytes);             /* host memory, zeroed; NULL: out of memory */
 void *lth_step_data(lth_engine *e, size_t bytes);               /* device memory, 64-byte aligned, not zeroed */
+void *lth_step_host(lth_engine *e, size_t bytes);               /* host memory of any size, not zeroed */
 /* The same, and where it lies, for who may be done with it before the step is: large blocks have a count of users, and the memory is
  * used again within the step once the last has given it back. Only for memory that no plugin can see. NULL home is fine. */
 void *lth_step_workspace(lth_engine *e, size_t bytes, lth_step_block **home);

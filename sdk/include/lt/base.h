@@ -24,7 +24,7 @@
 
 /* Until 1.0 is frozen a plugin must be built with exactly the host's 0.N. */
 #define LT_ABI_MAJOR 0
-#define LT_ABI_MINOR 1
+#define LT_ABI_MINOR 2
 #ifndef LT_TARGET_MINOR /* oldest host minor this plugin must run on */
 #define LT_TARGET_MINOR LT_ABI_MINOR
 #endif

@@ -54,6 +54,7 @@ typedef struct lt_tensor_api {
     int64_t (*numel)(lt_ctx *ctx, const lt_tensor *x);
     lt_dtype (*dtype)(lt_ctx *ctx, const lt_tensor *x);
     double (*item)(lt_ctx *ctx, lt_tensor *x); /* the value of a one-element tensor; reads the device */
+    const double *(*doubles)(lt_ctx *ctx, lt_tensor *x);
     lt_status (*raw)(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out);
     lt_tensor *(*retain)(lt_ctx *ctx, lt_tensor *x);
     void (*release)(lt_ctx *ctx, lt_tensor *x);
@@ -122,6 +123,9 @@ LT_INLINE int64_t lt_numel(lt_ctx *ctx, const lt_tensor *x) { return lt__tensor-
 LT_INLINE lt_dtype lt_dtype_of(lt_ctx *ctx, const lt_tensor *x) { return lt__tensor->dtype(ctx, x); }
 /* The value of a one-element tensor as a double; waits for the device, so best not in every step. NAN and LT_ESHAPE otherwise. */
 LT_INLINE double lt_item(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->item(ctx, x); }
+/* All elements of x as doubles in host memory, row-major, whatever its dtype and device; waits for the device. For what is counted and
+ * measured rather than trained. The host's, until the step's end. NULL and LT_ENOMEM. */
+LT_INLINE const double *lt_doubles(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->doubles(ctx, x); }
 /* Fills out (its struct_size set by the caller) with the memory of x, valid as long as x; access is LT_READ, LT_WRITE or both. x is made
  * row-major contiguous first where it is not and access is LT_READ alone. Writing what backward still needs is LT_ESTATE. */
 LT_INLINE lt_status lt_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out) { return lt__tensor->raw(ctx, x, access, out); }

@@ -144,6 +144,7 @@ struct lt_mock {
     int32_t n_files;
     lt_module *modules[LT_MOCK_ITEMS];
     int32_t n_modules;
+    void *metric_parts; /* lt_mock_metrics; NULL: no metrics */
     void **memory; /* everything made */
     size_t n_memory;
     int failures;
@@ -155,6 +156,7 @@ struct lt_mock {
 #include <lt/mock/nn.h>
 #include <lt/mock/modules.h>
 #include <lt/mock/run.h>
+#include <lt/mock/metric.h>
 #include <lt/mock/tables.h>
 
 /* ---- what tests call ---- */

@@ -240,7 +240,7 @@ LT_MOCK const char *lt_mock__format_path(lt_ctx *ctx, const char *dir, const cha
     return path;
 }
 
-/* ---- lt.logger/1, lt.optim/1, lt.metric/1 ---- */
+/* ---- lt.logger/1, lt.optim/1 ---- */
 LT_MOCK lt_file *lt_mock_file(lt_mock *mock, const char *path) { /* what a logger wrote; NULL: nothing of that name */
     for (int32_t i = 0; i < mock->n_files; i++) {
         if (!strcmp(mock->files[i]->path, path)) {
@@ -335,21 +335,5 @@ LT_MOCK lt_status lt_mock__adam(lt_ctx *ctx, const lt_span *s, const lt_adam_arg
         s->param[i] = (float)(p - a->lr / c1 * m / (sqrt(v) / sqrt(c2) + a->eps));
     }
     return LT_OK;
-}
-LT_MOCK lt_metric_handle *lt_mock__metric_make(lt_ctx *ctx, const char *id, const char *params) {
-    (void)params;
-    return (lt_metric_handle *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has no metric components (%s)", id);
-}
-LT_MOCK void lt_mock__metric_update(lt_ctx *ctx, lt_metric_handle *metric, lt_tensor *preds, lt_tensor *target) {
-    (void)ctx;
-    (void)metric;
-    (void)preds;
-    (void)target;
-}
-LT_MOCK void lt_mock__metric_log(lt_ctx *ctx, const char *name, lt_metric_handle *metric, uint32_t flags) {
-    (void)ctx;
-    (void)name;
-    (void)metric;
-    (void)flags;
 }
 #endif

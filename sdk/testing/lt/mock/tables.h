@@ -14,6 +14,7 @@ static const lt_tensor_api lt_mock__table_tensor = {.struct_size = sizeof(lt_ten
                                      .numel = lt_mock__numel,
                                      .dtype = lt_mock__dtype,
                                      .item = lt_mock__item,
+                                     .doubles = lt_mock__doubles,
                                      .raw = lt_mock__raw,
                                      .retain = lt_mock__retain,
                                      .release = lt_mock__release,
@@ -145,7 +146,9 @@ static const lt_logger_api lt_mock__table_logger = {sizeof(lt_logger_api),      
                                      lt_mock__file_rewrite, lt_mock__file_content,
                                      lt_mock__run_dir,      lt_mock__resume_step};
 static const lt_optim_api lt_mock__table_optim = {sizeof(lt_optim_api), 0, lt_mock__vuse_optimizer, lt_mock__use_lr_scheduler, lt_mock__sgd, lt_mock__adam};
-static const lt_metric_api lt_mock__table_metric = {sizeof(lt_metric_api), 0, lt_mock__metric_make, lt_mock__metric_update, lt_mock__metric_log};
+static const lt_metric_api lt_mock__table_metric = {sizeof(lt_metric_api), 0, lt_mock__metric_make, lt_mock__metric_update, lt_mock__metric_log,
+                                                    lt_mock__metric_values, lt_mock__metric_value, lt_mock__metric_state, lt_mock__metric_list,
+                                                    lt_mock__metric_append, lt_mock__metric_items};
 
 LT_MOCK const void *lt_mock__table(const lt_host *host, const char *id) {
     static const struct {

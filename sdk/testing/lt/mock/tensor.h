@@ -32,6 +32,17 @@ LT_MOCK lt_dtype lt_mock__dtype(lt_ctx *ctx, const lt_tensor *x) {
     LT_MOCK__NEED(x, 0);
     return x->dtype;
 }
+LT_MOCK const double *lt_mock__doubles(lt_ctx *ctx, lt_tensor *x) {
+    double *out;
+    if (!x) {
+        return (const double *)lt_mock__fail(ctx, LT_EINVAL, "lt_doubles: argument 2 is NULL, and no earlier call failed");
+    }
+    out = (double *)lt_mock__get(ctx->mock, (size_t)(x->n + 1) * sizeof *out);
+    for (int64_t i = 0; i < x->n; i++) {
+        out[i] = lt_mock_get(x, i);
+    }
+    return out;
+}
 LT_MOCK double lt_mock__item(lt_ctx *ctx, lt_tensor *x) {
     LT_MOCK__NEED(x, (double)NAN);
     if (x->n != 1) {
