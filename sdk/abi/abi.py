@@ -40,7 +40,7 @@ def wrappers():
             if slot and name not in found:
                 found[name] = slot.groups()
         for name, target in macro.findall(text):
-            if target in ("lt__sequential", "lt__module_list"):
+            if target in ("lt__sequential", "lt__module_list", "lt__residual"):  # loops over a list, then calls the wrapper
                 target = f"lt_nn_{target[4:]}_of"
             if name not in found:
                 found[name] = found[target]

@@ -14,6 +14,7 @@ rng.bin    seed<S>/<what>, S in 0, 42, 2147483653, 1099511627783; every record f
 init.bin   <layer>/<state_dict key> after manual_seed(0) for each layer; sequential/<key>: one model, one seed.
 ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gout0,gin<i>}
 optim.bin  see gold_optim.py
+resnet_gradients.bin  see gold_resnet.py
 train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
            init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
            into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
@@ -71,12 +72,19 @@ def write_train():
         save(f"train_{name}", lambda g: gold_train.write_train(g, make, normalize, full, mnist_folder()))
 
 
+def write_resnet():
+    import gold_resnet
+
+    save("resnet_gradients", lambda g: gold_resnet.write(g, mnist_folder()))
+
+
 PARTS = {
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),
     "ops": write_ops,
     "optim": write_optim,
     "train": write_train,
+    "resnet": write_resnet,
 }
 
 

@@ -84,20 +84,22 @@ static void count_batch(lt_ctx *ctx, const lt_module *l) {
     }
 }
 
-static lt_tensor *run_batch_norm(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
-    lt_module *l = f->module;
-    lt_tensor *in[5] = {x, param_value(l->weight), param_value(l->bias), buffer_value(l->mean), buffer_value(l->var)};
+lt_tensor *lth_run_batch_norm(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_tensor *residual, int64_t act, void *caller) {
+    lt_tensor *in[6] = {x, param_value(l->weight), param_value(l->bias), buffer_value(l->mean), buffer_value(l->var), residual};
     lth_attrs attrs = l->attrs;
+    if (!fits(ctx, l, x, caller)) {
+        return NULL;
+    }
     attrs.i[0] = l->training || !l->mean;
-    attrs.i[1] = f->act ? f->act->attrs.i[0] : LT_ACT_NONE;
-    lt_tensor *y = lth_apply(ctx, LTH_OP_BATCH_NORM, in, 5, &attrs, caller);
+    attrs.i[1] = act;
+    lt_tensor *y = lth_apply(ctx, LTH_OP_BATCH_NORM, in, residual ? 6 : 5, &attrs, caller);
     if (y && l->training && l->batches) {
         count_batch(ctx, l);
     }
     return y;
 }
 
-static lt_tensor *run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+lt_tensor *lth_run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
     static const lth_op ops[] = {0, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU, LTH_OP_GELU};
     int64_t act = l->attrs.i[0];
     lth_attrs attrs = {.i = {act == LT_ACT_GELU_TANH}};
@@ -109,8 +111,6 @@ static lt_tensor *run_dropout(lt_ctx *ctx, const lt_module *l, lt_tensor *x, voi
     return l->training && l->p > 0 ? lth_apply(ctx, LTH_OP_DROPOUT, &x, 1, &attrs, caller) : x;
 }
 
-static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller);
-
 static lt_tensor *run_sequential(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
     if (l->owner->recording) { /* one by one: a summary shows every module's shapes */
         for (lt_module *child = l->first; child && x; child = child->next) {
@@ -119,7 +119,7 @@ static lt_tensor *run_sequential(lt_ctx *ctx, const lt_module *l, lt_tensor *x, 
         return x;
     }
     for (int64_t k = 0; k < l->n_steps && x; k++) {
-        x = run(ctx, &l->steps[k], x, caller);
+        x = lth_run_step(ctx, &l->steps[k], x, caller);
     }
     return x;
 }
@@ -130,7 +130,7 @@ static lt_tensor *no_forward(lt_ctx *ctx, const lt_module *l, void *caller) {
     return NULL;
 }
 
-static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
+lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *caller) {
     lt_module *l = f->module;
     if (!fits(ctx, l, x, caller)) {
         return NULL;
@@ -138,14 +138,15 @@ static lt_tensor *run(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *calle
     switch (l->kind) {
     case LTH_LINEAR: return run_linear(ctx, f, x, caller);
     case LTH_CONV2D_LAYER: return run_conv(ctx, f, x, caller);
-    case LTH_BATCH_NORM_LAYER: return run_batch_norm(ctx, f, x, caller);
+    case LTH_BATCH_NORM_LAYER: return lth_run_batch_norm(ctx, l, x, NULL, f->act ? f->act->attrs.i[0] : LT_ACT_NONE, caller);
     case LTH_MAX_POOL_LAYER: return lth_apply(ctx, LTH_OP_MAX_POOL2D, &x, 1, &l->attrs, caller);
     case LTH_AVG_POOL_LAYER: return lth_apply(ctx, LTH_OP_AVG_POOL2D, &x, 1, &l->attrs, caller);
     case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
-    case LTH_ACTIVATION: return run_activation(ctx, l, x, caller);
+    case LTH_ACTIVATION: return lth_run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);
     case LTH_SHARED: return lth_module_forward(ctx, l->target, x, caller);
     case LTH_GROUP: return no_forward(ctx, l, caller);
+    case LTH_RESIDUAL: return lth_run_residual(ctx, l, x, caller);
     default: return run_sequential(ctx, l, x, caller);
     }
 }
@@ -173,7 +174,7 @@ lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void
         return NULL;
     }
     lth_fused alone = {.module = module};
-    lt_tensor *y = run(ctx, &alone, x, caller);
+    lt_tensor *y = lth_run_step(ctx, &alone, x, caller);
     if (y && module->owner->recording) {
         record(module, x, y);
         if (module->owner->watched == module) {
@@ -198,14 +199,14 @@ static bool act_fuses(const lt_module *l, const lt_module *act) {
 lt_status lth_sequential_plan(lt_module *sequential, lth_error *err) {
     int64_t count = 0;
     for (lt_module *l = sequential->first; l; l = l->next) {
-        count++;
+        count++; /* a shortcut stands last: it is no step */
     }
     sequential->steps = lth_arena_alloc(&sequential->owner->arena, (size_t)(count + 1) * sizeof *sequential->steps);
     if (!sequential->steps) {
         return lth_fail(err, LT_ENOMEM, "out of memory: the plan of '%s'", sequential->name);
     }
     lt_module *next = NULL;
-    for (lt_module *l = sequential->first; l; l = next) {
+    for (lt_module *l = sequential->first; l && l != sequential->shortcut; l = next) {
         lth_fused *f = &sequential->steps[sequential->n_steps++];
         f->module = l;
         next = l->next;

@@ -6,7 +6,7 @@
 
 typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,
-    LTH_DROPOUT_LAYER, LTH_SEQUENTIAL,
+    LTH_DROPOUT_LAYER, LTH_SEQUENTIAL, LTH_RESIDUAL,
     LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
     LTH_SHARED, /* a second place of `target` */
 } lth_layer_kind;
@@ -38,8 +38,12 @@ struct lt_module {
     lth_attrs attrs;                /* of the op it becomes */
     int32_t spatial;                /* batch norm: 1 or 2 */
     double p;                       /* dropout */
-    lth_fused *steps; int64_t n_steps; /* sequential */
+    lth_fused *steps; int64_t n_steps; /* sequential, residual */
+    lt_module *shortcut;            /* residual: the child beside the others; NULL: the input itself */
 };
+
+/* An initial distribution chosen by the model; in the order of the calls. */
+typedef struct lth_redraw { lth_param *param; lt_init how; double a, b; struct lth_redraw *next; } lth_redraw;
 
 /* ---- tree.c ---- */
 void lth_root_add(lth_modules *m, lt_module *module);
@@ -50,6 +54,20 @@ void lth_param_freeze(lth_param *p, bool frozen);
 lt_status lth_sequential_plan(lt_module *sequential, lth_error *err);
 /* "linear fc1 (784 -> 128)" */
 void lth_module_describe(const lt_module *module, char *out, size_t size);
+lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *step, lt_tensor *x, void *caller);
+/* residual: added before the activation; NULL: nothing. */
+lt_tensor *lth_run_batch_norm(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_tensor *residual, int64_t act, void *caller);
+lt_tensor *lth_run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller); /* attrs.i[0] */
+/* ---- init.c ---- */
+lt_status lth_make_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b);
+void lth_redraw_values(lth_generator *g, const lth_redraw *r, float *out);
+/* ---- residual.c ---- */
+lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count);
+lt_tensor *lth_run_residual(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller);
+/* ---- make_tree.c ---- */
+/* "weight", "0.bias": the place and the module that holds it; NULL if there is none. */
+lth_place *lth_find_place(lt_module *module, const char *path, lt_module **holder);
+bool lth_take_item(lt_ctx *ctx, const char *op, lt_module *parent, lt_module *item, size_t index, size_t count);
 /* The module itself, or what it shares. */
 static inline lt_module *lth_target(lt_module *module) { return module->kind == LTH_SHARED ? module->target : module; }
 

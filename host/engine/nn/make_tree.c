@@ -13,7 +13,7 @@ static void adopt(lt_module *parent, lt_module *child) {
     parent->last = child;
 }
 
-static bool take_item(lt_ctx *ctx, const char *op, lt_module *parent, lt_module *item, size_t index, size_t count) {
+bool lth_take_item(lt_ctx *ctx, const char *op, lt_module *parent, lt_module *item, size_t index, size_t count) {
     const char *shown = parent->given ? parent->given : "";
     if (!item) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, NULL, "item %zu of %zu of '%s' is NULL, and no earlier call failed", index, count, shown);
@@ -49,7 +49,7 @@ static lt_module *make_holder(lt_ctx *ctx, lth_layer_kind kind, const char *type
         return lth_make_no_memory(ctx, op);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!take_item(ctx, op, module, items[i], i, count)) {
+        if (!lth_take_item(ctx, op, module, items[i], i, count)) {
             return NULL;
         }
     }
@@ -210,7 +210,7 @@ lt_tensor *lth_make_buffer(lt_ctx *ctx, lt_module *module, const char *name, lt_
 }
 
 /* The place of parameter "weight" or "0.attn.weight", in the tree as it is so far. */
-static lth_place *find_place(lt_module *module, const char *path, lt_module **holder) {
+lth_place *lth_find_place(lt_module *module, const char *path, lt_module **holder) {
     module = lth_target(module);
     *holder = module;
     const char *dot = strchr(path, '.');
@@ -228,14 +228,14 @@ static lth_place *find_place(lt_module *module, const char *path, lt_module **ho
         snprintf(number, sizeof number, "%d", child->index);
         const char *name = child->given ? child->given : number;
         if (strlen(name) == length && !strncmp(name, path, length)) {
-            return find_place(child, dot + 1, holder);
+            return lth_find_place(child, dot + 1, holder);
         }
     }
     return NULL;
 }
 
 static lth_place *need_place(lt_ctx *ctx, lt_module *module, const char *name, lt_module **holder, void *caller) {
-    lth_place *place = module && name ? find_place(module, name, holder) : NULL;
+    lth_place *place = module && name ? lth_find_place(module, name, holder) : NULL;
     if (!place) {
         lth_fail_op(&ctx->error, module && name ? LT_EABSENT : LT_EINVAL, "lt_nn_tie", caller, "lt_nn_tie: %s has no parameter '%s'",
                     module ? module->type : "the module, which is NULL,", name ? name : "(null)");

@@ -54,6 +54,7 @@ typedef struct lth_modules {
     lth_buffer *made_buffers;
     lth_places own; lth_draws draws; lth_buffer *own_buffers; /* of the model itself (lt_parameter, lt_buffer) */
     uint32_t stamp;
+    struct lth_redraw *redraws, *last_redraw; /* lt_nn_init */
     lt_module **order; int64_t n_order;     /* tree order, a nameless top sequential left out */
     lth_state_entry *states; int64_t n_states;
 } lth_modules;

@@ -278,4 +278,6 @@ const lt_nn_api lth_nn_table = {
     .requires_grad = requires_grad,
     .train = train,
     .module_training = module_training,
+    .residual = lth_make_residual,
+    .init = lth_make_init,
 };

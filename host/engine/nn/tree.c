@@ -304,6 +304,9 @@ static lt_status draw_values(lth_modules *m, lth_error *err) {
     for (int64_t k = 0; k < m->n_order; k++) {
         draw_params(m, &m->order[k]->draws, drawn, drawn + m->n_flat);
     }
+    for (const lth_redraw *r = m->redraws; r; r = r->next) {
+        lth_redraw_values(&e->generator, r, drawn + (r->param->listed ? r->param->offset : m->n_flat));
+    }
     lt_status status = e->backend->copy(e->device, m->values, drawn, bytes, 1, err);
     lth_free(drawn);
     return status;
@@ -332,7 +335,7 @@ lt_status lth_modules_seal(lth_modules *m, lth_error *err) {
     status = status == LT_OK ? give_windows(m, err) : status;
     status = status == LT_OK ? draw_values(m, err) : status;
     for (lt_module *module = m->made; module && status == LT_OK; module = module->next_made) {
-        if (module->kind == LTH_SEQUENTIAL) {
+        if (module->kind == LTH_SEQUENTIAL || module->kind == LTH_RESIDUAL) {
             status = lth_sequential_plan(module, err);
         }
     }

@@ -174,6 +174,17 @@ lt_status lth_shape_batch_norm(lth_call *call, lth_error *err) {
     for (int k = 1; k < 5; k++) {
         LTH_GOOD(check_vector(call, k, names[k], x->shape[1], "x has that many channels", err));
     }
+    const lth_array *residual = optional(call, 5);
+    if (residual) {
+        LTH_GOOD(lth_need_same_dtype(call, 0, "x", 5, "residual", err));
+        bool same = residual->ndim == x->ndim;
+        for (int d = 0; same && d < x->ndim; d++) {
+            same = residual->shape[d] == x->shape[d];
+        }
+        if (!same) {
+            return lth_fail(err, LT_ESHAPE, "batch_norm: residual %s must have the shape of x %s", lth_shown(residual).text, lth_shown(x).text);
+        }
+    }
     bool running = optional(call, 3) && optional(call, 4);
     if (!call->attrs->i[0] && !running) {
         return lth_fail(err, LT_EINVAL, "batch_norm: outside of training it needs running_mean and running_var");

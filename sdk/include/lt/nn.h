@@ -20,6 +20,18 @@ typedef struct lt_nn_batch_norm_opts {
     double eps, momentum; /* [1e-5], [0.1] */
 } lt_nn_batch_norm_opts;
 
+/* How lt_nn_init draws; a, b as each says. */
+typedef int32_t lt_init;
+enum {
+    LT_INIT_CONSTANT = 1,           /* a */
+    LT_INIT_UNIFORM = 2,            /* between a and b */
+    LT_INIT_NORMAL = 3,             /* mean a, standard deviation b */
+    LT_INIT_KAIMING_UNIFORM = 4,    /* +- gain a (0: sqrt 2) times sqrt(3 / fan_in); with b != 0 by fan_out. He et al. 2015 */
+    LT_INIT_KAIMING_NORMAL = 5,     /* standard deviation gain a (0: sqrt 2) / sqrt(fan_in); with b != 0 by fan_out. He et al. 2015 */
+    LT_INIT_XAVIER_UNIFORM = 6,     /* +- gain a (0: 1) times sqrt(6 / (fan_in + fan_out)). Glorot and Bengio 2010 */
+    LT_INIT_XAVIER_NORMAL = 7       /* standard deviation gain a (0: 1) times sqrt(2 / (fan_in + fan_out)). Glorot and Bengio 2010 */
+};
+
 typedef struct lt_module_info { /* one line of a summary */
     uint32_t struct_size;
     int32_t depth;              /* 0 is a child of the model */
@@ -63,6 +75,8 @@ typedef struct lt_nn_api {
     bool (*requires_grad)(lt_ctx *ctx, lt_module *module, const char *name);
     void (*train)(lt_ctx *ctx, lt_module *module, bool training);
     bool (*module_training)(lt_ctx *ctx, lt_module *module);
+    lt_module *(*residual)(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count);
+    lt_status (*init)(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -111,6 +125,19 @@ LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_modul
 }
 /* Names a module: its parameters become "name.weight" and so on; returns it. LT_EINVAL where the name is taken. */
 LT_INLINE lt_module *lt_child(lt_ctx *ctx, const char *name, lt_module *module) { return lt__nn->child(ctx, name, module); }
+/* act(items(x) + shortcut(x)): count modules one after the other, and beside them the shortcut, NULL for x itself (He et al. 2016,
+ * arXiv:1512.03385). Its children are named as a sequential's, the shortcut too: lt_child gives "conv1", "downsample". act LT_ACT_NONE or
+ * LT_ACT_RELU, and every other that lt_nn_activation takes. items is borrowed. The sum and the activation are fused into the last item
+ * where that is a batch norm. LT_EINVAL for a NULL item. LT_ESHAPE where both sides differ, when it runs. */
+LT_INLINE lt_module *lt_nn_residual_of(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count) {
+    return lt__nn->residual(ctx, shortcut, act, items, count);
+}
+/* Draws the parameter `name` of a module ("weight", "0.weight") anew, as `how` says, after all default values were drawn and in the order of these
+ * calls: what torch.nn.init.* does in a model's __init__, with its bits (fan_in, fan_out: the product of all sizes but the first, but the
+ * second). LT_EABSENT: no such parameter. LT_EINVAL: an unknown `how`, or one that needs two dimensions. */
+LT_INLINE lt_status lt_nn_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b) {
+    return lt__nn->init(ctx, module, name, how, a, b);
+}
 /* A parameter of the model's own, f32, every element = fill at first; the model's for its life. LT_EUNSUPPORTED for other dtypes. */
 LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
     return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill);
@@ -223,6 +250,12 @@ LT_INLINE lt_module *lt__module_list(lt_ctx *ctx, const char *name, lt_module *c
     return lt_nn_module_list_of(ctx, name, items, count);
 }
 #define lt_nn_module_list(ctx, name, ...) lt__module_list(ctx, name, (lt_module *const[]){__VA_ARGS__, LT__LAST})
+LT_INLINE lt_module *lt__residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items) {
+    size_t count = 0;
+    while (items[count] != LT__LAST) { count++; }
+    return lt_nn_residual_of(ctx, shortcut, act, items, count);
+}
+#define lt_nn_residual(ctx, shortcut, act, ...) lt__residual(ctx, shortcut, act, (lt_module *const[]){__VA_ARGS__, LT__LAST})
 #else
 namespace lt {
 struct nn_conv2d : lt_nn_conv2d_opts {
@@ -269,5 +302,9 @@ template <size_t N> inline lt_module *lt__module_list(lt_ctx *ctx, const char *n
     return lt_nn_module_list_of(ctx, name, items, N);
 }
 #define lt_nn_module_list(ctx, name, ...) lt__module_list(ctx, name, {__VA_ARGS__})
+template <size_t N> inline lt_module *lt__residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const (&items)[N]) {
+    return lt_nn_residual_of(ctx, shortcut, act, items, N);
+}
+#define lt_nn_residual(ctx, shortcut, act, ...) lt__residual(ctx, shortcut, act, {__VA_ARGS__})
 #endif
 #endif

@@ -103,7 +103,8 @@ enum lt_mock_layer {
     LT_MOCK_ACT,
     LT_MOCK_DROPOUT,
     LT_MOCK_SEQUENTIAL,
-    LT_MOCK_GROUP
+    LT_MOCK_GROUP,
+    LT_MOCK_RESIDUAL
 };
 struct lt_module {
     enum lt_mock_layer layer;
@@ -122,6 +123,7 @@ struct lt_module {
         char name[LT_MOCK_NAME];
         lt_tensor *value;
     } own[8];
+    lt_module *shortcut; /* residual */
 };
 
 struct lt_mock {

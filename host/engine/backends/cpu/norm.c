@@ -37,7 +37,7 @@ static norm norm_of(lth_device *d, const lth_call *call) {
 static bool norm_plan(lth_device *d, lth_call *call) {
     const lth_array *x = call->in[0];
     (void)d;
-    if (!lth_plain_f32(x) || x->ndim < 2 || lth_count(x) == 0 || (call->attrs->i[1] != LT_ACT_NONE && call->attrs->i[1] != LT_ACT_RELU)) {
+    if (optional(call, 5) || !lth_plain_f32(x) || x->ndim < 2 || lth_count(x) == 0 || (call->attrs->i[1] != LT_ACT_NONE && call->attrs->i[1] != LT_ACT_RELU)) {
         return false;
     }
     for (int k = 1; k < 5; k++) {

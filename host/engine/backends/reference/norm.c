@@ -3,7 +3,7 @@
 
 /* ---- batch norm: x as (N, C, rest); workspace holds mean and 1/std of each channel ---- */
 typedef struct batch_norm {
-    const lth_array *x, *y, *weight, *bias, *mean, *var;
+    const lth_array *x, *y, *weight, *bias, *mean, *var, *residual;
     int64_t channels, n, rest; /* elements per channel: n * rest */
     bool batch_stats;
     int64_t act;
@@ -15,7 +15,7 @@ static const lth_array *optional(const lth_call *call, int k) { return k < call-
 static batch_norm batch_norm_of(const lth_call *call) {
     const lth_array *x = call->in[0];
     batch_norm b = {.x = x, .y = call->out[0], .weight = optional(call, 1), .bias = optional(call, 2), .mean = optional(call, 3),
-                    .var = optional(call, 4), .channels = x->shape[1], .n = x->shape[0], .rest = 1, .act = call->attrs->i[1],
+                    .var = optional(call, 4), .residual = optional(call, 5), .channels = x->shape[1], .n = x->shape[0], .rest = 1, .act = call->attrs->i[1],
                     .saved = call->workspace};
     for (int d = 2; d < x->ndim; d++) {
         b.rest *= x->shape[d];
@@ -71,8 +71,9 @@ static double normalized(const batch_norm *b, int64_t c, int64_t i) {
 }
 
 /* Before the activation. */
-static double norm_output(const batch_norm *b, int64_t c, double hat) {
-    return ref_round(b->y->dtype, hat * channel_value(b->weight, c, 1) + channel_value(b->bias, c, 0));
+static double norm_output(const batch_norm *b, int64_t c, int64_t i) {
+    double y = ref_round(b->y->dtype, normalized(b, c, i) * channel_value(b->weight, c, 1) + channel_value(b->bias, c, 0));
+    return b->residual ? ref_round(b->y->dtype, y + ref_get(b->residual, channel_at(b->residual, c, i, b->rest))) : y;
 }
 
 static lt_status batch_norm_forward(lth_device *device, const lth_call *call, lth_error *err) {
@@ -95,7 +96,7 @@ static lt_status batch_norm_forward(lth_device *device, const lth_call *call, lt
         b.saved[2 * c] = mean;
         b.saved[2 * c + 1] = 1 / sqrt(var + call->attrs->f[0]);
         for (int64_t i = 0; i < count; i++) {
-            ref_set(b.y, channel_at(b.y, c, i, b.rest), ref_activate(b.act, norm_output(&b, c, normalized(&b, c, i))));
+            ref_set(b.y, channel_at(b.y, c, i, b.rest), ref_activate(b.act, norm_output(&b, c, i)));
         }
     }
     return LT_OK;
@@ -103,7 +104,7 @@ static lt_status batch_norm_forward(lth_device *device, const lth_call *call, lt
 
 /* Gradient before the activation. */
 static double norm_up(const batch_norm *b, const lth_array *g, int64_t c, int64_t i) {
-    double slope = g && b->act ? ref_activate_slope(b->act, norm_output(b, c, normalized(b, c, i))) : 1;
+    double slope = g && b->act ? ref_activate_slope(b->act, norm_output(b, c, i)) : 1;
     return g && slope != 0 ? ref_get(g, channel_at(g, c, i, b->rest)) * slope : 0;
 }
 
@@ -125,6 +126,9 @@ static lt_status batch_norm_backward(lth_device *device, const lth_call *call, l
         }
         if (call->need[2]) {
             ref_give(call->grad_in[2], c * call->grad_in[2]->strides[0], sum, call->accumulate[2]);
+        }
+        for (int64_t i = 0; call->need[5] && i < count; i++) {
+            ref_give(call->grad_in[5], channel_at(call->grad_in[5], c, i, b.rest), norm_up(&b, g, c, i), call->accumulate[5]);
         }
         for (int64_t i = 0; call->need[0] && i < count; i++) {
             double mean = b.batch_stats ? (sum + normalized(&b, c, i) * dot) / (double)count : 0;

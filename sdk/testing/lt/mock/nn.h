@@ -130,6 +130,28 @@ LT_MOCK lt_module *lt_mock__nn_sequential(lt_ctx *ctx, const char *name, lt_modu
     }
     return m;
 }
+LT_MOCK lt_module *lt_mock__nn_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count) {
+    lt_module *m = lt_mock__nn_sequential(ctx, NULL, items, count);
+    if (m) {
+        m->layer = LT_MOCK_RESIDUAL;
+        m->number = act;
+        m->shortcut = shortcut;
+    }
+    return m;
+}
+/* The mock draws nothing: weights are what they are, but constants. */
+LT_MOCK lt_status lt_mock__nn_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b) {
+    lt_tensor *x = module && name ? (!strcmp(name, "weight") ? module->weight : !strcmp(name, "bias") ? module->bias : NULL) : NULL;
+    (void)b;
+    if (!x) {
+        lt_mock__fail(ctx, LT_EABSENT, "lt_nn_init: there is no parameter '%s'", name ? name : "");
+        return LT_EABSENT;
+    }
+    for (int64_t i = 0; how == LT_INIT_CONSTANT && i < x->n; i++) {
+        lt_mock_put(x, i, a);
+    }
+    return LT_OK;
+}
 LT_MOCK lt_module *lt_mock__nn_child(lt_ctx *ctx, const char *name, lt_module *module) {
     if (!module) {
         return (lt_module *)lt_mock__fail(ctx, LT_EINVAL, "lt_child: module '%s' is NULL, and no earlier call failed", name);
@@ -185,7 +207,16 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
     case LT_MOCK_GROUP:
         return (lt_tensor *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "lt_forward: '%s' only holds modules; run the modules in it", m->name);
     case LT_MOCK_SEQUENTIAL:
+    case LT_MOCK_RESIDUAL:
         break;
+    }
+    if (m->layer == LT_MOCK_RESIDUAL) {
+        lt_tensor *beside = m->shortcut ? lt_mock__nn_forward(ctx, m->shortcut, x) : x;
+        for (size_t i = 0; x && i < m->count; i++) {
+            x = lt_mock__nn_forward(ctx, m->items[i], x);
+        }
+        x = x && beside ? lt_mock__add(ctx, x, beside) : NULL;
+        return x ? lt_mock__activate(ctx, x, m->number) : NULL;
     }
     for (size_t i = 0; x && i < m->count; i++) {
         x = lt_mock__nn_forward(ctx, m->items[i], x);

@@ -98,7 +98,9 @@ static const lt_nn_api lt_mock__table_nn = {.struct_size = sizeof(lt_nn_api),
                              .freeze_parameter = lt_mock__nn_freeze_parameter,
                              .requires_grad = lt_mock__nn_requires_grad,
                              .train = lt_mock__nn_train,
-                             .module_training = lt_mock__nn_module_training};
+                             .module_training = lt_mock__nn_module_training,
+                             .residual = lt_mock__nn_residual,
+                             .init = lt_mock__nn_init};
 static const lt_trainer_api lt_mock__table_trainer = {sizeof(lt_trainer_api),
                                        0,
                                        lt_mock__now,
