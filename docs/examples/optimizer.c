@@ -21,10 +21,11 @@ static double initial_lr(lt_ctx *ctx, void *self) {
 }
 
 static void update(const lion *s, double lr, const lt_span *span) {
-    float *m = span->slot[0];
+    float *p = span->param, *m = span->slot[0];
+    const float *grad = span->grad; /* f32: the flags do not say LT_OPTIM_ANY_DTYPE */
     for (int64_t i = 0; i < span->n; i++) {
-        double g = span->grad[i], direction = s->beta1 * m[i] + (1 - s->beta1) * g;
-        span->param[i] -= (float)(lr * ((direction > 0) - (direction < 0) + s->weight_decay * span->param[i]));
+        double g = grad[i], direction = s->beta1 * m[i] + (1 - s->beta1) * g;
+        p[i] -= (float)(lr * ((direction > 0) - (direction < 0) + s->weight_decay * p[i]));
         m[i] = (float)(s->beta2 * m[i] + (1 - s->beta2) * g);
     }
 }

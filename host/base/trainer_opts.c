@@ -2,6 +2,7 @@
 #include "base/trainer_opts.h"
 #include "base/str.h"
 #include <math.h>
+#include <string.h>
 
 typedef lth_trainer_opts trainer; /* LT_PARAMS makes trainer_params() */
 
@@ -9,7 +10,7 @@ LT_PARAMS(trainer,
     LT_PARAM(accelerator, "auto", "Kind of device: auto or cpu in this version."),
     LT_PARAM(devices, "auto", "How many devices: auto or 1 in this version."),
     LT_PARAM(strategy, "auto", "How processes share the work: auto or single_device in this version."),
-    LT_PARAM(precision, "32-true", "Of the arithmetic: 32-true in this version."),
+    LT_PARAM(precision, "32-true", "Of parameters and arithmetic: 32-true or 64-true in this version."),
     LT_PARAM(fast_dev_run, "false", "true: one batch of everything, to find bugs; a number: that many."),
     LT_PARAM(max_epochs, "null", "Stop after this many epochs; -1: never; null: 1000 if max_steps gives no end.", LT_RANGE("-1..")),
     LT_PARAM(min_epochs, "null", "Early stopping waits for this many epochs.", LT_RANGE("0..")),
@@ -37,6 +38,22 @@ LT_PARAMS(trainer,
     LT_PARAM(num_threads, "0", "Compute threads; 0: OMP_NUM_THREADS, else one per core.", LT_RANGE("0..")));
 
 const lt_params *lth_trainer_opts_params(void) { return trainer_params(); }
+
+bool lth_precision_parse(const char *text, lth_precision *out) {
+    static const struct {
+        const char *text;
+        lth_precision precision;
+    } known[] = {{"32-true", LTH_PRECISION_32_TRUE},     {"32", LTH_PRECISION_32_TRUE},           {"64-true", LTH_PRECISION_64_TRUE},
+                 {"64", LTH_PRECISION_64_TRUE},          {"bf16-true", LTH_PRECISION_BF16_TRUE}, {"bf16-mixed", LTH_PRECISION_BF16_MIXED},
+                 {"bf16", LTH_PRECISION_BF16_MIXED}};
+    for (size_t i = 0; text && i < sizeof known / sizeof *known; i++) {
+        if (!strcmp(text, known[i].text)) {
+            *out = known[i].precision;
+            return true;
+        }
+    }
+    return false;
+}
 
 lt_status lth_limit_parse(const char *name, const char *text, lth_limit *out, lth_error *err) {
     int64_t whole;

@@ -6,6 +6,7 @@
 #include <lt/params.h>
 
 typedef struct lth_limit { double value; bool is_fraction; } lth_limit; /* 1 and 1.0 differ: one batch, all batches */
+typedef enum { LTH_PRECISION_32_TRUE, LTH_PRECISION_64_TRUE, LTH_PRECISION_BF16_TRUE, LTH_PRECISION_BF16_MIXED } lth_precision;
 typedef struct lth_trainer_opts {
     const char *accelerator;            /* auto cpu cuda gpu */
     const char *devices, *strategy, *precision;
@@ -27,4 +28,6 @@ const lt_params *lth_trainer_opts_params(void);
 /* Reads a limit_* text as Lightning does: an integer is a number of batches, a float from 0 to 1 a share of them, a whole float above 1
  * a number. name ("limit_train_batches") is for the message. */
 lt_status lth_limit_parse(const char *name, const char *text, lth_limit *out, lth_error *err);
+/* Reads trainer.precision: 32-true, 64-true, bf16-true, bf16-mixed, and Lightning's short forms of them (32, 64, bf16). False: none of these. */
+bool lth_precision_parse(const char *text, lth_precision *out);
 #endif

@@ -105,10 +105,12 @@ static void check_processes(const check *c) {
 }
 
 static void check_precision(const check *c) {
-    static const char *const here[] = {"32-true", "32", NULL};
+    static const bool here[] = {[LTH_PRECISION_32_TRUE] = true, [LTH_PRECISION_64_TRUE] = true, [LTH_PRECISION_BF16_TRUE] = false,
+                                [LTH_PRECISION_BF16_MIXED] = false};
     const char *text = c->config->trainer.precision;
-    if (text && !one_of(text, here)) {
-        CHECK_ERROR(c, "precision", NULL, ": \"%s\" is not supported by this build, only 32-true", text);
+    lth_precision precision;
+    if (text && (!lth_precision_parse(text, &precision) || !here[precision])) {
+        CHECK_ERROR(c, "precision", "use 32-true or 64-true", ": \"%s\" is not supported by this build", text);
     }
 }
 

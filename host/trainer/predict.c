@@ -268,7 +268,8 @@ static lt_status from_file(lth_session *s, columns *all) {
         shape[0] = count;
         batch.items[0].tensor = lth_tensor_new(s->engine, x->dtype, x->ndim, shape, &s->ctx.error);
         if (batch.items[0].tensor && !lth_tensor_from_host(batch.items[0].tensor, (const char *)x->data + (size_t)row * row_bytes,
-                                                           (size_t)count * row_bytes, &s->ctx.error)) {
+                                                           (size_t)count * row_bytes, &s->ctx.error) &&
+            !lth_batch_convert(&batch, &s->ctx)) {
             s->run.out.count = 0;
             lth_session_now(s, LT_PHASE_PREDICT, -1, &batch, true);
             if (!predict_tensor(s, batch.items[0].tensor)) {

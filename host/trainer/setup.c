@@ -47,8 +47,12 @@ static lt_status new_engine(lth_session *s) {
                             .deterministic = s->opts->deterministic,
                             .benchmark = s->opts->benchmark,
                             .seed = (uint64_t)s->job->config->seed};
+    lth_precision precision = LTH_PRECISION_32_TRUE;
     const char *omp = getenv("OMP_NUM_THREADS");
 
+    lth_precision_parse(s->opts->precision, &precision); /* the configuration's checks refused all others */
+    opts.dtype = precision == LTH_PRECISION_64_TRUE ? LT_F64 : precision == LTH_PRECISION_BF16_TRUE ? LT_BF16 : LT_F32;
+    opts.autocast = precision == LTH_PRECISION_BF16_MIXED ? LT_BF16 : 0;
     if (opts.threads <= 0) {
         opts.threads = omp && atol(omp) > 0 ? (int32_t)atol(omp) : lth_cpu_count();
     }

@@ -222,8 +222,10 @@ void lth_state_facts(lth_session *s, uint32_t flags, lth_ckpt_facts *out) {
 
 /* ---- restoring ---- */
 
+/* A float may be of another precision, as PyTorch's load_state_dict converts it. */
 static bool same_shape(const lth_item *item, const lth_array *a) {
-    return item->dtype == a->dtype && item->ndim == a->ndim && !memcmp(item->shape, a->shape, (size_t)a->ndim * sizeof *a->shape);
+    bool fits = item->dtype == a->dtype || (lth_is_float(item->dtype) && lth_is_float(a->dtype));
+    return fits && item->ndim == a->ndim && !memcmp(item->shape, a->shape, (size_t)a->ndim * sizeof *a->shape);
 }
 
 static lt_status take_tensor(lth_session *s, const lth_item *item, const char *name, lt_tensor *t) {
@@ -235,6 +237,18 @@ static lt_status take_tensor(lth_session *s, const lth_item *item, const char *n
         return lth_fail(&s->ctx.error, LT_EFORMAT,
                         "%s is %s %s in the checkpoint but %s %s in the model; use the configuration it was trained with", name,
                         lth_dtype_name(item->dtype), saved, lth_dtype_name(t->a.dtype), mine);
+    }
+    if (item->dtype != t->a.dtype) {
+        size_t bytes = (size_t)lth_numel(t) * lth_dtype_size(t->a.dtype);
+        void *converted = lth_alloc(bytes + 1);
+        lt_status status = converted ? LT_OK : lth_fail(&s->ctx.error, LT_ENOMEM, "out of memory: %s", name);
+
+        if (!status) {
+            lth_elements_convert(t->a.dtype, converted, item->dtype, item->data, lth_numel(t));
+            status = lth_tensor_from_host(t, converted, bytes, &s->ctx.error);
+        }
+        lth_free(converted);
+        return status;
     }
     return lth_tensor_from_host(t, item->data, item->size, &s->ctx.error);
 }

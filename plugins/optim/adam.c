@@ -49,7 +49,7 @@ static lt_status step(lt_ctx *ctx, void *self, const lt_group *const *groups, ui
 }
 
 LT_OPTIMIZER(Adam, adam, "Adam, as torch.optim.Adam.",
-    .base.flags = LT_OPTIM_ELEMENTWISE,
+    .base.flags = LT_OPTIM_ELEMENTWISE | LT_OPTIM_ANY_DTYPE,
     .base.get_interface = adam_interface,
     .slots = adam_slots,
     .lr = adam_lr,

@@ -52,7 +52,7 @@ static lt_status step(lt_ctx *ctx, void *self, const lt_group *const *groups, ui
 }
 
 LT_OPTIMIZER(SGD, sgd, "Stochastic gradient descent with momentum, as torch.optim.SGD.",
-    .base.flags = LT_OPTIM_ELEMENTWISE,
+    .base.flags = LT_OPTIM_ELEMENTWISE | LT_OPTIM_ANY_DTYPE,
     .base.get_interface = interface,
     .slots = slots,
     .lr = initial_lr,

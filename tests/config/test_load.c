@@ -182,7 +182,7 @@ static void one_mistake_each(void **state) {
     one_error(b, "trainer:\n  fast_dev_run: maybe\n", 2, "trainer.fast_dev_run must be");
     one_error(b, "trainer:\n  devices: 4\n", 2, "training in several processes comes in a later version");
     one_error(b, "trainer:\n  strategy: ddp\n", 2, "comes in a later version");
-    one_error(b, "trainer:\n  precision: bf16-mixed\n", 2, "only 32-true");
+    one_error(b, "trainer:\n  precision: 16-mixed\n", 2, "\"16-mixed\" is not supported by this build");
     one_error(b, "trainer:\n  accelerator: cuda\n", 2, "no backend for \"cuda\"");
     one_error(b, "trainer:\n  accelerator: quantum\n", 2, "is no accelerator");
     one_error(b, "trainer:\n  barebones: true\n  callbacks: [ProgressBar]\n", 3, "ProgressBar is given, but barebones is true");

@@ -324,16 +324,17 @@ enum { FLAT = 40003 };
 typedef struct flat { float p[FLAT], g[FLAT], s[3][FLAT]; double squares; } flat;
 static void flat_pass(const lth_backend *b, lth_device *d, flat *f, int variant) {
     for (int step = 1; step <= 3; step++) {
-        lt_span span = {.struct_size = sizeof span, .n_slots = 3, .n = FLAT, .param = f->p, .grad = f->g, .slot = {f->s[0], f->s[1], f->s[2]}, .step = step};
+        lt_span span = {.struct_size = sizeof span, .dtype = LT_F32, .n_slots = 3, .n = FLAT, .param = f->p, .grad = f->g, .slot = {f->s[0], f->s[1], f->s[2]},
+                        .step = step};
         const lt_sgd_args sgd = {.struct_size = sizeof sgd, .nesterov = variant == 2, .maximize = variant == 1, .lr = .1, .momentum = variant ? .9 : 0,
                                  .dampening = variant == 1 ? .1 : 0, .weight_decay = variant == 2 ? .01 : 0};
         const lt_adam_args adam = {.struct_size = sizeof adam, .decoupled = variant == 4, .amsgrad = variant == 5, .maximize = variant == 6, .lr = 1e-2,
                                    .beta1 = variant == 6 ? .3 : .9, .beta2 = .999, .eps = 1e-8, .weight_decay = variant > 3 ? .01 : 0};
         assert_int_equal(variant < 3 ? b->sgd(d, &span, &sgd, NULL) : b->adam(d, &span, &adam, NULL), LT_OK);
     }
-    assert_int_equal(b->sum_squares(d, f->g, FLAT, &f->squares, NULL), LT_OK);
-    assert_int_equal(b->scale(d, f->g, FLAT, 1.5f, NULL), LT_OK);
-    assert_int_equal(b->clamp(d, f->g, FLAT, -.5f, .75f, NULL), LT_OK);
+    assert_int_equal(b->sum_squares(d, LT_F32, f->g, FLAT, &f->squares, NULL), LT_OK);
+    assert_int_equal(b->scale(d, LT_F32, f->g, FLAT, 1.5f, NULL), LT_OK);
+    assert_int_equal(b->clamp(d, LT_F32, f->g, FLAT, -.5f, .75f, NULL), LT_OK);
     assert_int_equal(b->zero(d, f->s[2], 4001, NULL), LT_OK);
 }
 static void test_flat(void **state) {

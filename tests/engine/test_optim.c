@@ -80,7 +80,7 @@ static lt_status watch(lt_ctx *ctx, void *self, const lt_group *const *groups, u
     for (uint32_t k = 0; k < groups[0]->n_spans; k++) {
         const lt_span *s = groups[0]->spans[k];
         used += (size_t)snprintf(w->seen + used, sizeof w->seen - used, "%s:%lld@%lld ", s->name, (long long)s->n, (long long)s->step);
-        assert_true(s->slot[0][0] == 7);
+        assert_true(((const float *)s->slot[0])[0] == 7);
     }
     return LT_OK;
 }
@@ -414,7 +414,7 @@ static void passes_that_lack_something(void **state) {
     model t;
     open_model(&t, 5);
     float x[4] = {1, 2, 3, 4}, g[4] = {0};
-    lt_span span = {.struct_size = sizeof span, .n = 4, .param = x, .grad = g, .step = 1};
+    lt_span span = {.struct_size = sizeof span, .dtype = LT_F32, .n = 4, .param = x, .grad = g, .step = 1};
     lt_sgd_args plain = {.struct_size = sizeof plain, .lr = 1}, heavy = {.struct_size = sizeof heavy, .lr = 1, .momentum = 0.9};
     lt_adam_args adam = {.struct_size = sizeof adam, .lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1};
 #define FAILS(call, message) \

@@ -156,7 +156,8 @@ static void run_update(const gold_file *g, const char *name, const float *grads,
     for (int64_t step = 0; step < 100; step++) {
         float grad[37];
         memcpy(grad, grads + step * 37, sizeof grad);
-        lt_span span = {.struct_size = sizeof span, .n_slots = 3, .n = 37, .param = p, .grad = grad, .slot = {slots[0], slots[1], slots[2]}, .step = step + 1};
+        lt_span span = {.struct_size = sizeof span, .dtype = LT_F32, .n_slots = 3, .n = 37, .param = p, .grad = grad, .slot = {slots[0], slots[1], slots[2]},
+                        .step = step + 1};
         lt_sgd_args s = {sizeof s, flags[0] != 0, flags[1] != 0, {0}, numbers[0], numbers[1], numbers[2], numbers[3]};
         if (adam) {
             lt_adam_args a = {sizeof a, flags[0] != 0, flags[1] != 0, flags[2] != 0, 0, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};

@@ -89,12 +89,12 @@ typedef struct lth_backend {
     size_t (*array_bytes)(const lth_array *array);
     /* -- kernels: one per op, NULL where the fallback does it -- */
     const lth_kernel *kernels[LTH_OP_COUNT];
-    /* -- fused passes over flat f32 memory; a fixed order of summation whatever the number of threads -- */
+    /* -- fused passes over flat memory of f32 or f64; other dtypes are refused; a fixed order of summation whatever the number of threads -- */
     lt_status (*sgd)(lth_device *device, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
     lt_status (*adam)(lth_device *device, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
-    lt_status (*sum_squares)(lth_device *device, const float *x, int64_t n, double *out, lth_error *err);
-    lt_status (*scale)(lth_device *device, float *x, int64_t n, float factor, lth_error *err);
-    lt_status (*clamp)(lth_device *device, float *x, int64_t n, float low, float high, lth_error *err);
+    lt_status (*sum_squares)(lth_device *device, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err);
+    lt_status (*scale)(lth_device *device, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err);
+    lt_status (*clamp)(lth_device *device, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err);
     lt_status (*zero)(lth_device *device, void *memory, size_t bytes, lth_error *err);
 } lth_backend;
 

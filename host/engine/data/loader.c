@@ -1,6 +1,7 @@
 /* engine/data/loader.c - loaders: the order of an epoch's samples (torch's DataLoader and RandomSampler), positions, saving and loading.
  * How batches get filled is ring.c's; what is in them is the plugin's. */
 #include "engine/data/loader.h"
+#include "engine/ops/ops.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/data/parts.h"
@@ -173,6 +174,22 @@ static void report(lt_ctx *ctx, const lt_loader *l, const lth_error *failure) {
     ctx->where = l->dataset->where;
 }
 
+lt_status lth_batch_convert(lt_batch *batch, lt_ctx *ctx) {
+    const lth_engine *e = ctx->engine;
+    lth_attrs to = {.i = {e->dtype}};
+    bool as_is = e->dtype == LT_F32 && !e->autocast;
+    for (int32_t i = 0; !as_is && i < batch->count; i++) {
+        lt_tensor **x = &batch->items[i].tensor;
+        if (*x && lth_is_float((*x)->a.dtype) && (*x)->a.dtype != e->dtype) {
+            *x = lth_apply(ctx, LTH_OP_CAST, x, 1, &to, NULL);
+            if (!*x) {
+                return ctx->error.code;
+            }
+        }
+    }
+    return LT_OK;
+}
+
 const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
     if (!l->running || ctx->error.code) {
         return NULL;
@@ -186,7 +203,7 @@ const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
         report(ctx, l, &slot->error);
         return NULL;
     }
-    if (lth_slot_deliver(slot, l->all->engine, &ctx->error)) {
+    if (lth_slot_deliver(slot, l->all->engine, &ctx->error) || lth_batch_convert(&slot->batch, ctx)) {
         return NULL;
     }
     l->position++;

@@ -27,6 +27,8 @@ void lth_loaders_free(lth_loaders *all); /* stops the workers, then frees everyt
 lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err);
 /* The next batch, wrapped as tensors of the engine; NULL at the end (err untouched) or on failure. Worker errors name the dataset and indices. */
 const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx);
+/* Float tensors of a batch in the dtype of trainer.precision (32-true leaves them as they are). lth_loader_next has done it. */
+lt_status lth_batch_convert(lt_batch *batch, lt_ctx *ctx);
 void lth_loader_end(lt_loader *l);      /* early stop: workers drop what they prefetched */
 int64_t lth_loader_length(const lt_loader *l); /* batches per epoch */
 int64_t lth_loader_batch_size(const lt_loader *l);

@@ -55,7 +55,7 @@ static bool places_grow(lth_modules *m, lth_places *places) {
 /* The seal gives it a window in the flat block. Until then a layer's parameter has no values, and one that the plugin holds in its
  * hands (`visible`) has memory of its own. */
 lth_param *lth_param_new(lt_ctx *ctx, lt_module *module, const char *name, int ndim, const int64_t *shape, bool visible) {
-    static float nothing[16];
+    static double nothing[8];
     lth_modules *m = ctx->modules;
     lth_places *places = module ? &module->places : &m->own;
     lth_param *p = lth_arena_alloc(&m->arena, sizeof *p);
@@ -63,7 +63,7 @@ lth_param *lth_param_new(lt_ctx *ctx, lt_module *module, const char *name, int n
     if (!p || !own || !places_grow(m, places)) {
         return lth_make_no_memory(ctx, "lt_parameter");
     }
-    p->value = lth_tensor_lasting(m->engine, LT_F32, ndim, shape, visible ? NULL : nothing, &ctx->error);
+    p->value = lth_tensor_lasting(m->engine, m->dtype, ndim, shape, visible ? NULL : nothing, &ctx->error);
     if (!p->value) {
         return NULL;
     }

@@ -84,8 +84,8 @@ lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
 }
 
 static bool add_running_stats(lt_ctx *ctx, lt_module *module, int64_t channels) {
-    module->mean = lth_buffer_new(ctx, module, "running_mean", LT_F32, 1, &channels);
-    module->var = module->mean ? lth_buffer_new(ctx, module, "running_var", LT_F32, 1, &channels) : NULL;
+    module->mean = lth_buffer_new(ctx, module, "running_mean", module->owner->dtype, 1, &channels);
+    module->var = module->mean ? lth_buffer_new(ctx, module, "running_var", module->owner->dtype, 1, &channels) : NULL;
     module->batches = module->var ? lth_buffer_new(ctx, module, "num_batches_tracked", LT_I64, 0, NULL) : NULL;
     return module->batches && lth_buffer_fill(ctx, module->var, 1) == LT_OK;
 }

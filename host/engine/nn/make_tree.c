@@ -169,9 +169,9 @@ static lt_tensor *make_parameter(lt_ctx *ctx, lt_module *module, const char *nam
     if (!m || !lth_check_name(ctx, "lt_parameter", name)) {
         return NULL;
     }
-    if (dtype != LT_F32) {
-        lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_parameter", caller, "lt_parameter: '%s' must be f32 like all parameters, got %s", name,
-                    lth_dtype_name(dtype));
+    if (dtype != LT_F32 && dtype != m->dtype) { /* f32 is "a float": it becomes what trainer.precision says */
+        lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_parameter", caller, "lt_parameter: '%s' must be f32 like all parameters, got %s; "
+                    "trainer.precision may then make it another", name, lth_dtype_name(dtype));
         return NULL;
     }
     lth_param *p = check_shape(ctx, "lt_parameter", name, ndim, shape, caller) ? lth_param_new(ctx, module, name, ndim, shape, true) : NULL;

@@ -12,7 +12,7 @@ typedef struct lth_param {
     const char *name;               /* "conv1.weight": where it is met first, should it have several places */
     lt_module *module;              /* that it was made for; NULL: the model's own */
     lt_tensor *value;               /* window into lth_modules.values; value->grad into .grads */
-    int64_t offset, n;              /* elements; offsets are multiples of 16 */
+    int64_t offset, n;              /* elements; offsets are multiples of 64 bytes */
     uint8_t init;                   /* lth_init kind */
     double fill, bound;             /* constant; uniform bound */
     bool frozen, listed;            /* listed: has a place (a tied layer's own parameter has none) */
@@ -44,7 +44,8 @@ typedef struct lth_modules {
     lt_module *roots, *last_root;   /* modules that are nobody's child, in the order of lt_child / naming */
     lth_param **params; int64_t n_params;       /* state_dict order */
     lth_buffer **buffers; int64_t n_buffers;
-    float *values, *grads; int64_t n_flat;      /* flat f32 memory, padded */
+    lt_dtype dtype;                 /* of every parameter: the engine's */
+    void *values, *grads; int64_t n_flat;       /* flat memory of that dtype, padded; n_flat elements */
     bool sealed, training;
     void *summary;                  /* recorded in/out shapes, one lth_shapes per module; NULL: none yet */
     bool recording;                 /* a summary is being made, or a module is watched: nothing is fused, shapes are kept */
@@ -58,6 +59,9 @@ typedef struct lth_modules {
     lt_module **order; int64_t n_order;     /* tree order, a nameless top sequential left out */
     lth_state_entry *states; int64_t n_states;
 } lth_modules;
+
+/* Element `offset` of flat memory: of values, grads, or an optimizer's slot. */
+static inline void *lth_flat_at(const lth_modules *m, void *flat, int64_t offset) { return (char *)flat + (size_t)offset * lth_dtype_size(m->dtype); }
 
 lth_modules *lth_modules_new(lth_engine *e, lth_error *err);
 void lth_modules_free(lth_modules *m);

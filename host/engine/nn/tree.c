@@ -13,6 +13,7 @@ lth_modules *lth_modules_new(lth_engine *e, lth_error *err) {
         return NULL;
     }
     m->engine = e;
+    m->dtype = e->dtype;
     m->training = true;
     return m;
 }
@@ -28,7 +29,7 @@ void lth_modules_free(lth_modules *m) {
     for (lth_buffer *b = m->made_buffers; b; b = b->next_made) {
         lth_tensor_free(b->value);
     }
-    size_t bytes = (size_t)m->n_flat * sizeof(float);
+    size_t bytes = (size_t)m->n_flat * lth_dtype_size(m->dtype);
     if (m->values) {
         m->engine->backend->free(m->engine->device, m->values, bytes);
     }
@@ -242,11 +243,11 @@ static lt_status check_names(lth_modules *m, lth_error *err) {
 }
 
 /* ---- flat memory and initial values ---- */
-enum { ALIGNED = 16 }; /* floats: 64 bytes */
+enum { ALIGNED = 64 }; /* bytes */
 
-static float *flat_memory(lth_modules *m, lth_error *err) {
+static void *flat_memory(lth_modules *m, lth_error *err) {
     lth_engine *e = m->engine;
-    float *memory = e->backend->alloc(e->device, (size_t)m->n_flat * sizeof(float));
+    void *memory = e->backend->alloc(e->device, (size_t)m->n_flat * lth_dtype_size(m->dtype));
     if (!memory) {
         lth_fail(err, LT_ENOMEM, "out of memory: %lld parameters", (long long)m->n_flat);
     }
@@ -263,8 +264,8 @@ static lt_status give_windows(lth_modules *m, lth_error *err) {
             t->block = NULL;
             t->block_bytes = 0;
         }
-        t->a.data = m->values + p->offset;
-        t->grad = lth_tensor_lasting(e, LT_F32, t->a.ndim, t->a.shape, m->grads + p->offset, err);
+        t->a.data = lth_flat_at(m, m->values, p->offset);
+        t->grad = lth_tensor_lasting(e, m->dtype, t->a.ndim, t->a.shape, lth_flat_at(m, m->grads, p->offset), err);
         if (!t->grad) {
             return err->code;
         }
@@ -288,15 +289,30 @@ static void draw_params(lth_modules *m, const lth_draws *draws, float *drawn, fl
     }
 }
 
-/* Drawn on the host, in order, whatever the device. */
-static lt_status draw_values(lth_modules *m, lth_error *err) {
+/* f32 as drawn -> the model's dtype, as PyTorch's module.to(dtype) of a model that was made in f32. */
+static lt_status put_values(lth_modules *m, const float *drawn, lth_error *err) {
     lth_engine *e = m->engine;
+    size_t bytes = (size_t)m->n_flat * lth_dtype_size(m->dtype);
+    if (m->dtype == LT_F32) {
+        return e->backend->copy(e->device, m->values, drawn, bytes, 1, err);
+    }
+    void *values = lth_alloc(bytes);
+    if (!values) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: initial values of %lld parameters", (long long)m->n_flat);
+    }
+    lth_elements_convert(m->dtype, values, LT_F32, drawn, m->n_flat);
+    lt_status status = e->backend->copy(e->device, m->values, values, bytes, 1, err);
+    lth_free(values);
+    return status;
+}
+
+/* Drawn on the host, in order, whatever the device, always in f32: Lightning makes a model before its precision is known, too. */
+static lt_status draw_values(lth_modules *m, lth_error *err) {
     int64_t most = 0;
     for (const lth_param *p = m->made_params; p; p = p->next_made) {
         most = !p->listed && p->n > most ? p->n : most;
     }
-    size_t bytes = (size_t)m->n_flat * sizeof(float);
-    float *drawn = lth_alloc(bytes + (size_t)most * sizeof(float));
+    float *drawn = lth_alloc((size_t)(m->n_flat + most) * sizeof(float));
     if (!drawn) {
         return lth_fail(err, LT_ENOMEM, "out of memory: initial values of %lld parameters", (long long)m->n_flat);
     }
@@ -305,20 +321,21 @@ static lt_status draw_values(lth_modules *m, lth_error *err) {
         draw_params(m, &m->order[k]->draws, drawn, drawn + m->n_flat);
     }
     for (const lth_redraw *r = m->redraws; r; r = r->next) {
-        lth_redraw_values(&e->generator, r, drawn + (r->param->listed ? r->param->offset : m->n_flat));
+        lth_redraw_values(&m->engine->generator, r, drawn + (r->param->listed ? r->param->offset : m->n_flat));
     }
-    lt_status status = e->backend->copy(e->device, m->values, drawn, bytes, 1, err);
+    lt_status status = put_values(m, drawn, err);
     lth_free(drawn);
     return status;
 }
 
 static lt_status lay_out(lth_modules *m, lth_error *err) {
+    int64_t aligned = ALIGNED / (int64_t)lth_dtype_size(m->dtype);
     for (int64_t k = 0; k < m->n_params; k++) {
         lth_param *p = m->params[k];
         p->offset = m->n_flat;
-        m->n_flat += (p->n + ALIGNED - 1) / ALIGNED * ALIGNED;
+        m->n_flat += (p->n + aligned - 1) / aligned * aligned;
     }
-    m->n_flat = m->n_flat ? m->n_flat : ALIGNED; /* a model without parameters is still a model */
+    m->n_flat = m->n_flat ? m->n_flat : aligned; /* a model without parameters is still a model */
     m->values = flat_memory(m, err);
     m->grads = m->values ? flat_memory(m, err) : NULL;
     return m->grads ? LT_OK : err->code;

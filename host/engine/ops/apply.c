@@ -169,6 +169,26 @@ typedef struct job {
     bool grad;
 } job;
 
+/* Where parameters are f64, an f32 tensor beside an f64 one becomes f64, as PyTorch promotes it: what a model makes by hand (a mask, a
+ * constant) goes on working under precision 64-true. */
+static lt_status promote(lt_ctx *ctx, job *j, int n) {
+    static const lth_attrs attrs = {.i = {LT_F64}};
+    bool wide = false;
+    for (int k = 0; k < n; k++) {
+        wide |= j->in[k] && j->in[k]->a.dtype == LT_F64;
+    }
+    for (int k = 0; wide && k < n; k++) {
+        if (j->in[k] && j->in[k]->a.dtype == LT_F32) {
+            j->in[k] = lth_apply(ctx, LTH_OP_CAST, &j->in[k], 1, &attrs, NULL);
+            if (!j->in[k]) {
+                return ctx->error.code;
+            }
+            j->call.in[k] = &j->in[k]->a;
+        }
+    }
+    return LT_OK;
+}
+
 static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_tensor *const *inputs, int n) {
     if (n < info->min_in || n > info->max_in) {
         return lth_fail(&ctx->error, LT_EINVAL, "%s: %d inputs given; it takes %d to %d", info->name, n, info->min_in, info->max_in);
@@ -191,6 +211,9 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
         j->in[k] = x;
         j->call.in[k] = &x->a;
         j->grad |= x->requires_grad;
+    }
+    if (e->dtype == LT_F64 && n > 1) {
+        LTH_GOOD(promote(ctx, j, n));
     }
     j->grad = j->grad && e->grad_enabled && !e->inference && info->gradient != LTH_GRAD_NONE;
     return LT_OK;

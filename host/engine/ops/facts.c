@@ -218,40 +218,54 @@ lt_tensor *lth_api_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end,
     return lth_apply(ctx, LTH_OP_ARANGE, NULL, 0, &attrs, LTH_CALLER);
 }
 
-typedef void fill(lth_generator *g, float *out, int64_t n, double first, double second);
+typedef struct draw { /* of one distribution, per dtype */
+    void (*f32)(lth_generator *g, float *out, int64_t n, double first, double second);
+    void (*f64)(lth_generator *g, double *out, int64_t n, double first, double second);
+} draw;
+
+static void fill(lth_engine *e, const draw *d, void *out, int64_t n) {
+    if (e->dtype == LT_F64) {
+        d->f64(&e->generator, out, n, 0, 1);
+    } else {
+        d->f32(&e->generator, out, n, 0, 1);
+    }
+}
 
 /* Drawn on the host, whatever the device: the bits are PyTorch's CPU generator's. */
-static lt_tensor *random_tensor(lt_ctx *ctx, int32_t ndim, const int64_t *shape, fill *body, const char *op, void *caller) {
+static lt_tensor *random_tensor(lt_ctx *ctx, int32_t ndim, const int64_t *shape, const draw *d, const char *op, void *caller) {
     if (!check_new(ctx, ndim, shape, 3, op, caller)) {
         return NULL;
     }
     lth_engine *e = ctx->engine;
-    lt_tensor *x = blamed(ctx, lth_tensor_new(e, LT_F32, ndim, shape, &ctx->error), caller);
+    lt_tensor *x = blamed(ctx, lth_tensor_new(e, e->dtype == LT_F64 ? LT_F64 : LT_F32, ndim, shape, &ctx->error), caller);
     int64_t n = x ? lth_numel(x) : 0;
     if (n == 0) {
         return x;
     }
     if (e->backend->device_type == 1) {
-        body(&e->generator, x->a.data, n, 0, 1);
+        fill(e, d, x->a.data, n);
         return x;
     }
-    float *values = lth_alloc((size_t)n * sizeof *values);
+    size_t bytes = (size_t)n * lth_dtype_size(x->a.dtype);
+    void *values = lth_alloc(bytes);
     if (!values) {
         lth_fail_op(&ctx->error, LT_ENOMEM, op, caller, "out of memory: %lld numbers", (long long)n);
         return NULL;
     }
-    body(&e->generator, values, n, 0, 1);
-    lt_status status = lth_tensor_from_host(x, values, (size_t)n * sizeof *values, &ctx->error);
+    fill(e, d, values, n);
+    lt_status status = lth_tensor_from_host(x, values, bytes, &ctx->error);
     lth_free(values);
     return status == LT_OK ? x : NULL;
 }
 
 lt_tensor *lth_api_rand(lt_ctx *ctx, int32_t ndim, const int64_t *shape) {
     ENTER("lt_rand", NULL);
-    return random_tensor(ctx, ndim, shape, lth_uniform_f32, "lt_rand", LTH_CALLER);
+    static const draw uniform = {lth_uniform_f32, lth_uniform_f64};
+    return random_tensor(ctx, ndim, shape, &uniform, "lt_rand", LTH_CALLER);
 }
 
 lt_tensor *lth_api_randn(lt_ctx *ctx, int32_t ndim, const int64_t *shape) {
     ENTER("lt_randn", NULL);
-    return random_tensor(ctx, ndim, shape, lth_normal_f32, "lt_randn", LTH_CALLER);
+    static const draw normal = {lth_normal_f32, lth_normal_f64};
+    return random_tensor(ctx, ndim, shape, &normal, "lt_randn", LTH_CALLER);
 }

@@ -11,7 +11,7 @@ struct lth_optim {
     void *self;
     int32_t n_slots;
     const char *slot_names[LT_MAX_SLOTS];
-    float *slots[LT_MAX_SLOTS];         /* n_flat each, laid out as modules->values */
+    void *slots[LT_MAX_SLOTS];          /* n_flat each, dtype and layout of modules->values */
     int64_t *steps;                     /* updates of each parameter so far */
     bool *taken;                        /* took part in the last step */
     bool spans_valid;                   /* spans fit `taken` and `steps` */

@@ -16,7 +16,7 @@ static const lt_slot *const *slots_of(const lt_optimizer *iface, void *self) {
 
 static lt_status fill_slot(lth_optim *o, int k, double initial, lth_error *err) {
     lth_engine *e = o->modules->engine;
-    size_t bytes = (size_t)o->modules->n_flat * sizeof(float);
+    size_t bytes = (size_t)o->modules->n_flat * lth_dtype_size(o->modules->dtype);
     o->slots[k] = e->backend->alloc(e->device, bytes);
     if (!o->slots[k]) {
         return lth_fail(err, LT_ENOMEM, "out of memory: %s of %lld parameters", o->slot_names[k], (long long)o->modules->n_flat);
@@ -24,12 +24,12 @@ static lt_status fill_slot(lth_optim *o, int k, double initial, lth_error *err) 
     if (initial == 0) {
         return LT_OK;
     }
-    float *host = lth_alloc(bytes);
+    void *host = lth_alloc(bytes);
     if (!host) {
         return lth_fail(err, LT_ENOMEM, "out of memory: %s of %lld parameters", o->slot_names[k], (long long)o->modules->n_flat);
     }
     for (int64_t i = 0; i < o->modules->n_flat; i++) {
-        host[i] = (float)initial;
+        lth_element_set(o->modules->dtype, host, i, initial);
     }
     lt_status status = e->backend->copy(e->device, o->slots[k], host, bytes, 1, err);
     lth_free(host);
@@ -83,6 +83,10 @@ lt_status lth_optim_new(lth_optim **out, lth_modules *modules, const lt_optimize
     if (!modules->sealed) {
         return lth_fail(&ctx->error, LT_ESTATE, "an optimizer needs the model's parameters, which exist after configure");
     }
+    if (modules->dtype != LT_F32 && !(iface->base.flags & LT_OPTIM_ANY_DTYPE)) {
+        return lth_fail(&ctx->error, LT_EUNSUPPORTED, "optimizer %s updates f32 parameters only, and trainer.precision makes them %s; use "
+                        "precision 32-true, or an optimizer whose flags have LT_OPTIM_ANY_DTYPE", iface->base.id, lth_dtype_name(modules->dtype));
+    }
     lth_optim *o = lth_alloc(sizeof *o);
     if (!o) {
         return lth_fail(&ctx->error, LT_ENOMEM, "out of memory: the optimizer");
@@ -108,7 +112,7 @@ void lth_optim_free(lth_optim *o) {
     lth_engine *e = o->modules->engine;
     for (int k = 0; k < o->n_slots; k++) {
         if (o->slots[k]) {
-            e->backend->free(e->device, o->slots[k], (size_t)o->modules->n_flat * sizeof(float));
+            e->backend->free(e->device, o->slots[k], (size_t)o->modules->n_flat * lth_dtype_size(o->modules->dtype));
         }
     }
     lth_free(o->steps);
@@ -146,9 +150,10 @@ static void add_span(lth_optim *o, int64_t k, int64_t end) {
     lth_param *first = m->params[k], *last = m->params[end - 1];
     lt_span *span = &o->spans[o->group.n_spans++];
     *span = (lt_span){.struct_size = sizeof *span, .n_slots = o->n_slots, .n = last->offset + last->n - first->offset,
-                      .param = m->values + first->offset, .grad = m->grads + first->offset, .step = o->steps[k]};
+                      .param = lth_flat_at(m, m->values, first->offset), .grad = lth_flat_at(m, m->grads, first->offset), .step = o->steps[k],
+                      .dtype = m->dtype};
     for (int slot = 0; slot < o->n_slots; slot++) {
-        span->slot[slot] = o->slots[slot] + first->offset;
+        span->slot[slot] = lth_flat_at(m, o->slots[slot], first->offset);
     }
     name_span(o, span, first->name, last->name);
 }

@@ -1,6 +1,7 @@
 /* engine/optim/state.c - an optimizer's state as named arrays: prefix/<slot>/<parameter>, prefix/step/<parameter>, prefix/lr.
  * Parameter names hold no '/', so they need no escape. Loading looks at everything before it changes anything, refuses what
- * does not fit by name, and converts no dtypes but that of `step`. */
+ * does not fit by name; floats of another precision are converted, as PyTorch does. */
+#include "base/mem.h"
 #include "engine/optim/component.h"
 #include "engine/optim/internal.h"
 #include <stdio.h>
@@ -21,8 +22,9 @@ static lt_status save_param(const lth_optim *o, int64_t k, lth_snapshot *out, co
     char path[PATH_SIZE];
     for (int slot = 0; slot < o->n_slots; slot++) {
         snprintf(path, sizeof path, "%s/%s/%s", prefix, o->slot_names[slot], p->name);
-        void *memory = lth_snapshot_reserve(out, path, LT_F32, a->ndim, a->shape, err);
-        if (!memory || e->backend->copy(e->device, memory, o->slots[slot] + p->offset, (size_t)p->n * sizeof(float), 2, err) != LT_OK) {
+        void *memory = lth_snapshot_reserve(out, path, a->dtype, a->ndim, a->shape, err);
+        const void *from = lth_flat_at(o->modules, o->slots[slot], p->offset);
+        if (!memory || e->backend->copy(e->device, memory, from, (size_t)p->n * lth_dtype_size(a->dtype), 2, err) != LT_OK) {
             return err->code;
         }
     }
@@ -64,7 +66,7 @@ static lt_status check_known(const lth_optim *o, const lth_snapshot *in, const c
 }
 
 static bool same_shape(const lth_item *item, const lth_array *a) {
-    return item->dtype == LT_F32 && item->ndim == a->ndim && !memcmp(item->shape, a->shape, (size_t)a->ndim * sizeof a->shape[0]);
+    return lth_is_float(item->dtype) && item->ndim == a->ndim && !memcmp(item->shape, a->shape, (size_t)a->ndim * sizeof a->shape[0]);
 }
 
 static lt_status misfit(const lth_item *item, const char *path, const lth_array *a, lth_error *err) {
@@ -74,7 +76,8 @@ static lt_status misfit(const lth_item *item, const char *path, const lth_array 
         return lth_fail(err, LT_EFORMAT, "the checkpoint has no '%s'; it was written with another optimizer or other parameters of it", path);
     }
     lth_format_shape(have, sizeof have, item->shape, item->ndim);
-    return lth_fail(err, LT_EFORMAT, "'%s' in the checkpoint is %s %s; the model's parameter is f32 %s", path, lth_dtype_name(item->dtype), have, want);
+    return lth_fail(err, LT_EFORMAT, "'%s' in the checkpoint is %s %s; the model's parameter is %s %s", path, lth_dtype_name(item->dtype), have,
+                    lth_dtype_name(a->dtype), want);
 }
 
 static lt_status load_slot(lth_optim *o, int slot, const lth_param *p, const lth_snapshot *in, const char *prefix, bool apply, lth_error *err) {
@@ -85,7 +88,22 @@ static lt_status load_slot(lth_optim *o, int slot, const lth_param *p, const lth
     if (!item || !same_shape(item, &p->value->a)) {
         return misfit(item, path, &p->value->a, err);
     }
-    return apply ? e->backend->copy(e->device, o->slots[slot] + p->offset, item->data, (size_t)p->n * sizeof(float), 1, err) : LT_OK;
+    if (!apply) {
+        return LT_OK;
+    }
+    lt_dtype dtype = p->value->a.dtype;
+    size_t bytes = (size_t)p->n * lth_dtype_size(dtype);
+    void *to = lth_flat_at(o->modules, o->slots[slot], p->offset), *converted = item->dtype == dtype ? NULL : lth_alloc(bytes + 1);
+    if (item->dtype == dtype) {
+        return e->backend->copy(e->device, to, item->data, bytes, 1, err);
+    }
+    if (!converted) {
+        return lth_fail(err, LT_ENOMEM, "out of memory: %s", path);
+    }
+    lth_elements_convert(dtype, converted, item->dtype, item->data, p->n);
+    lt_status status = e->backend->copy(e->device, to, converted, bytes, 1, err);
+    lth_free(converted);
+    return status;
 }
 
 static int64_t read_step(const lth_item *item) {

@@ -166,6 +166,32 @@ void lth_normal_f32(lth_generator *g, float *out, int64_t n, double mean, double
     }
 }
 
+/* The same in double: torch's plain loop, with the C library's functions. */
+static void normal_block_f64(double *x, double mean, double std) {
+    for (int j = 0; j < 8; j++) {
+        double radius = sqrt(-2.0 * log(1.0 - x[j])), angle = 2.0 * M_PI * x[j + 8];
+        x[j] = radius * cos(angle) * std + mean;
+        x[j + 8] = radius * sin(angle) * std + mean;
+    }
+}
+
+void lth_normal_f64(lth_generator *g, double *out, int64_t n, double mean, double std) {
+    if (n < 16) {
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = normal_one(g) * std + mean;
+        }
+        return;
+    }
+    lth_uniform_f64(g, out, n, 0, 1);
+    for (int64_t i = 0; i + 16 <= n; i += 16) {
+        normal_block_f64(out + i, mean, std);
+    }
+    if (n % 16) { /* the last 16 are drawn again */
+        lth_uniform_f64(g, out + n - 16, 16, 0, 1);
+        normal_block_f64(out + n - 16, mean, std);
+    }
+}
+
 /* ---- permutations ---- */
 /* Below this one word per step is fair enough; PyTorch draws two from here on, and shuffles the other way round. */
 static const int64_t RANDPERM_WIDE = UINT32_MAX / 20;

@@ -19,6 +19,7 @@ uint64_t lth_random64(lth_generator *g);            /* (first << 32) | second */
 int64_t lth_random_int63(lth_generator *g);         /* torch.empty((), dtype=int64).random_() */
 void lth_uniform_f32(lth_generator *g, float *out, int64_t n, double low, double high);
 void lth_uniform_f64(lth_generator *g, double *out, int64_t n, double low, double high);
+void lth_normal_f64(lth_generator *g, double *out, int64_t n, double mean, double std); /* to libm's last bits: PyTorch's use another log */
 void lth_normal_f32(lth_generator *g, float *out, int64_t n, double mean, double std);
 void lth_randperm(lth_generator *g, int64_t *out, int64_t n);
 #endif

@@ -78,3 +78,9 @@ void lth_element_set(lt_dtype dtype, void *data, int64_t i, double value) {
     default: break;
     }
 }
+
+void lth_elements_convert(lt_dtype to, void *out, lt_dtype from, const void *in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        lth_element_set(to, out, i, lth_element_get(from, in, i));
+    }
+}

@@ -43,6 +43,8 @@ lt_status lth_engine_open(lth_engine **out, const lth_backend *backend, const lt
     lth_device_opts device_opts = {.threads = opts ? opts->threads : 0, .isa = opts ? opts->isa : NULL, .benchmark = opts && opts->benchmark};
     e->backend = backend;
     e->grad_enabled = true;
+    e->dtype = opts && opts->dtype ? opts->dtype : LT_F32;
+    e->autocast = opts ? opts->autocast : 0;
     lth_generator_seed(&e->generator, opts ? opts->seed : 0);
     lt_status status = backend->open(&e->device, &device_opts, err);
     if (status == LT_OK && backend->fallback) {

@@ -39,6 +39,7 @@ typedef struct lth_engine {
     lth_generator generator;        /* the default generator: init, dropout, shuffles draw from it */
     struct lth_tape *tape;          /* autograd's */
     bool grad_enabled, inference;
+    lt_dtype dtype;                 /* of parameters, float buffers and lt_rand: f32, or what trainer.precision says */
     lt_dtype autocast;              /* 0: off; else the low precision */
     lth_step_block *blocks;         /* step arena: device memory, and host memory for structs; every block there is */
     lth_step_pool step[LTH_STEP_KINDS];
@@ -49,7 +50,14 @@ typedef struct lth_engine {
     void (*tape_end)(struct lth_engine *e, bool closing); /* autograd's: the nodes are about to go */
 } lth_engine;
 
-typedef struct lth_engine_opts { const char *accelerator; int32_t threads; const char *isa; bool deterministic, benchmark; uint64_t seed; } lth_engine_opts;
+typedef struct lth_engine_opts {
+    const char *accelerator;
+    int32_t threads;
+    const char *isa;
+    bool deterministic, benchmark;
+    uint64_t seed;
+    lt_dtype dtype, autocast;       /* of the engine; 0: f32, off */
+} lth_engine_opts;
 lt_status lth_engine_new(lth_engine **out, const lth_engine_opts *opts, lth_error *err);
 /* The same on a backend of the caller's choice (tests, accelerators that were loaded). */
 lt_status lth_engine_open(lth_engine **out, const lth_backend *backend, const lth_engine_opts *opts, lth_error *err);
@@ -97,4 +105,5 @@ lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err);
 /* Element i of host memory of any dtype, as a double. */
 double lth_element_get(lt_dtype dtype, const void *data, int64_t index);
 void lth_element_set(lt_dtype dtype, void *data, int64_t index, double value);
+void lth_elements_convert(lt_dtype to, void *out, lt_dtype from, const void *in, int64_t n);
 #endif

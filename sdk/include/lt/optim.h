@@ -9,7 +9,9 @@
 #pragma GCC diagnostic ignored "-Wformat-zero-length" /* lt_use_optimizer(ctx, setup, "Adam", "") says: no parameters */
 LT_BEGIN
 enum { LT_MAX_SLOTS = 8 };
-enum { LT_OPTIM_ELEMENTWISE = 1 }; /* base.flags: each element's update depends on that element alone */
+/* base.flags. ELEMENTWISE: each element's update depends on that element alone. ANY_DTYPE: step looks at span->dtype; without it the host
+ * refuses to run the optimizer on other parameters than f32. */
+enum { LT_OPTIM_ELEMENTWISE = 1, LT_OPTIM_ANY_DTYPE = 2 };
 
 typedef struct lt_slot { /* one state value per parameter element, saved as optimizer/<i>/<name> */
     const char *name;
@@ -19,10 +21,12 @@ typedef struct lt_span { /* n elements that lie together, all with gradients */
     uint32_t struct_size;
     int32_t n_slots;
     int64_t n;
-    float *param, *grad;            /* device memory where the run is on a device */
-    float *slot[LT_MAX_SLOTS];
+    void *param, *grad;             /* n elements of dtype each; device memory where the run is on a device */
+    void *slot[LT_MAX_SLOTS];       /* the same */
     int64_t step;                   /* updates of these elements so far, this one included: 1 at the first */
     const char *name;               /* of the parameter, or "a..b" for several together */
+    lt_dtype dtype;                 /* LT_F32, or what trainer.precision says: LT_F64, LT_BF16 */
+    uint32_t reserved;
 } lt_span;
 typedef struct lt_group { /* a parameter group; lr is changed by schedulers */
     uint32_t struct_size;

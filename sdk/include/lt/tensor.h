@@ -158,9 +158,9 @@ LT_INLINE lt_tensor *lt_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, con
 LT_INLINE lt_tensor *lt_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end, double step) {
     return lt__tensor->arange(ctx, dtype, start, end, step);
 }
-/* shape f32, uniform in [0, 1), the bits of torch.rand from the run's generator. */
+/* shape f32 (f64 with trainer.precision 64-true), uniform in [0, 1), the bits of torch.rand from the run's generator. */
 LT_INLINE lt_tensor *lt_rand(lt_ctx *ctx, int32_t ndim, const int64_t *shape) { return lt__tensor->rand(ctx, ndim, shape); }
-/* shape f32, normal with mean 0 and variance 1, the bits of torch.randn. */
+/* shape f32 (f64 with trainer.precision 64-true), normal with mean 0 and variance 1, the bits of torch.randn; in f64 to rounding. */
 LT_INLINE lt_tensor *lt_randn(lt_ctx *ctx, int32_t ndim, const int64_t *shape) { return lt__tensor->randn(ctx, ndim, shape); }
 /* x in another dtype (x itself if it has it); floats are truncated to integers. Differentiable between float dtypes. */
 LT_INLINE lt_tensor *lt_cast(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) { return lt__tensor->cast(ctx, x, dtype); }
@@ -168,7 +168,8 @@ LT_INLINE lt_tensor *lt_cast(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) { return
 LT_INLINE lt_tensor *lt_clone(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->clone(ctx, x); }
 
 /* ---- arithmetic [trainer] ----
- * a, b: shapes that broadcast, one dtype. Differentiable. LT_ESHAPE, LT_EDTYPE, LT_EDEVICE. */
+ * a, b: shapes that broadcast, one dtype (trainer.precision 64-true: f32 beside f64 becomes f64). Differentiable.
+ * LT_ESHAPE, LT_EDTYPE, LT_EDEVICE. */
 LT_INLINE lt_tensor *lt_add(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->add(ctx, a, b); } /* a + b */
 LT_INLINE lt_tensor *lt_sub(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->sub(ctx, a, b); } /* a - b */
 LT_INLINE lt_tensor *lt_mul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->mul(ctx, a, b); } /* a * b */

@@ -81,10 +81,16 @@ LTH_CPU_KERNELS(LTH_X)
 /* updates.c */
 lt_status lth_cpu_sgd(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
 lt_status lth_cpu_adam(lth_device *d, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
-lt_status lth_cpu_sum_squares(lth_device *d, const float *x, int64_t n, double *out, lth_error *err);
-lt_status lth_cpu_scale(lth_device *d, float *x, int64_t n, float factor, lth_error *err);
-lt_status lth_cpu_clamp(lth_device *d, float *x, int64_t n, float low, float high, lth_error *err);
+lt_status lth_cpu_sum_squares(lth_device *d, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err);
+lt_status lth_cpu_scale(lth_device *d, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err);
+lt_status lth_cpu_clamp(lth_device *d, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err);
 lt_status lth_cpu_zero(lth_device *d, void *memory, size_t bytes, lth_error *err);
+/* updates64.c */
+lt_status lth_cpu_sgd64(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args);
+lt_status lth_cpu_adam64(lth_device *d, const struct lt_span *span, const struct lt_adam_args *args);
+lt_status lth_cpu_sum_squares64(lth_device *d, const double *x, int64_t n, double *out, lth_error *err);
+void lth_cpu_scale64(lth_device *d, double *x, int64_t n, double factor);
+void lth_cpu_clamp64(lth_device *d, double *x, int64_t n, double low, double high);
 /* memory.c */
 void *lth_cpu_alloc(lth_device *d, size_t bytes);
 void lth_cpu_free(lth_device *d, void *memory, size_t bytes);

@@ -13,6 +13,11 @@ typedef enum {
 typedef enum { LTH_B_ADD, LTH_B_SUB, LTH_B_MUL, LTH_B_DIV } lth_binary;
 
 typedef struct lth_adam_values { float lerp1, beta2, one_less_beta2, inv_root_correction2, eps, step, decay, weight_decay; bool maximize; } lth_adam_values;
+typedef struct lth_adam64_values {
+    double lerp1, beta2, one_less_beta2, root_correction2, eps, minus_step, decay, weight_decay;
+    bool maximize;
+} lth_adam64_values;
+typedef struct lth_sgd64_values { double lr, momentum, one_less_dampening, weight_decay; bool nesterov, maximize, first; } lth_sgd64_values;
 typedef struct lth_sgd_values { float lr, momentum, one_less_dampening, weight_decay; bool nesterov, maximize, first; } lth_sgd_values;
 
 /* Own convolution on pixels of 16 images; sizes as the SDK's letters. All of one block of 16 images. */
@@ -61,6 +66,12 @@ typedef struct lth_cpu_isa {
     /* flat updates */
     void (*sgd)(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *v);
     void (*adam)(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a);
+    /* the same passes over doubles */
+    void (*sgd64)(int64_t n, double *p, const double *g, double *m, const lth_sgd64_values *v);
+    void (*adam64)(int64_t n, double *p, const double *g, double *m, double *v, double *top, const lth_adam64_values *a);
+    double (*sum_squares64)(int64_t n, const double *x);
+    void (*scale64)(int64_t n, double *x, double factor);
+    void (*clamp64)(int64_t n, double *x, double low, double high);
     /* layouts */
     void (*rows_to_lanes)(int64_t count, int64_t n_rows, const float *rows, int64_t rows_at, float *pixels);
     void (*lanes_to_rows)(int64_t count, int64_t n_rows, const float *pixels, float *rows, int64_t rows_at, bool add);

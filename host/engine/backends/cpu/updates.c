@@ -1,4 +1,4 @@
-/* backends/cpu/updates.c - the fused passes over flat f32 memory: optimizer updates, the norm of a gradient, scaling, zeroing.
+/* backends/cpu/updates.c - the fused passes over flat memory of f32 (f64: updates64.c): optimizer updates, the norm of a gradient, scaling, zeroing.
  * Chunks of 16384 elements, the same for any number of threads. */
 #include "engine/backends/cpu/cpu.h"
 #include <lt/optim.h>
@@ -22,6 +22,10 @@ static lt_status check(const lt_span *span, int slots, const char *what, lth_err
     if (!span->param || !span->grad || span->n < 0) {
         return lth_fail(err, LT_EINVAL, "%s: the span \"%s\" has no parameter or gradient memory", what, span->name ? span->name : "");
     }
+    if (span->dtype != LT_F32 && span->dtype != LT_F64) {
+        return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend updates f32 and f64 parameters; those of \"%s\" are neither", what,
+                        span->name ? span->name : "");
+    }
     for (int i = 0; i < slots; i++) {
         if (i >= span->n_slots || !span->slot[i]) {
             return lth_fail(err, LT_EINVAL, "%s: the span \"%s\" has %d state slots, %d are needed", what, span->name ? span->name : "",
@@ -37,8 +41,8 @@ static void sgd_chunk(void *arg, int64_t c, int thread) {
 }
 lt_status lth_cpu_sgd(lth_device *d, const lt_span *span, const lt_sgd_args *args, lth_error *err) {
     const lt_status status = check(span, args->momentum != 0, "sgd", err);
-    if (status < 0) {
-        return status;
+    if (status < 0 || span->dtype == LT_F64) {
+        return status < 0 ? status : lth_cpu_sgd64(d, span, args);
     }
     flat f = {.d = d, .n = span->n, .p = span->param, .g = span->grad, .m = args->momentum != 0 ? span->slot[0] : NULL};
     f.sgd = (lth_sgd_values){.lr = (float)args->lr,
@@ -58,8 +62,8 @@ static void adam_chunk(void *arg, int64_t c, int thread) {
 }
 lt_status lth_cpu_adam(lth_device *d, const lt_span *span, const lt_adam_args *args, lth_error *err) {
     const lt_status status = check(span, args->amsgrad ? 3 : 2, "adam", err);
-    if (status < 0) {
-        return status;
+    if (status < 0 || span->dtype == LT_F64) {
+        return status < 0 ? status : lth_cpu_adam64(d, span, args);
     }
     const double step = (double)(span->step < 1 ? 1 : span->step);
     const double c1 = 1 - pow(args->beta1, step), c2 = sqrt(1 - pow(args->beta2, step));
@@ -88,7 +92,13 @@ static void squares_chunk(void *arg, int64_t c, int thread) {
     (void)thread;
     f->parts[c] = f->d->isa.sum_squares(width(f, c), f->g + c * CHUNK);
 }
-lt_status lth_cpu_sum_squares(lth_device *d, const float *x, int64_t n, double *out, lth_error *err) {
+static lt_status unfit(const char *what, lth_error *err) {
+    return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend does it for f32 and f64", what);
+}
+lt_status lth_cpu_sum_squares(lth_device *d, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err) {
+    if (dtype != LT_F32) {
+        return dtype == LT_F64 ? lth_cpu_sum_squares64(d, x, n, out, err) : unfit("sum_squares", err);
+    }
     flat f = {.d = d, .n = n, .g = x};
     const int64_t chunks = lth_div_up(n, CHUNK);
     *out = 0;
@@ -130,9 +140,15 @@ void lth_cpu_scaled(lth_device *d, int64_t n, float *y, const float *x, float al
     flat f = {.d = d, .n = n, .p = y, .g = x, .a = alpha, .b = add};
     lth_cpu_run(d, lth_div_up(n, CHUNK), (double)n * 4e-4, scale_chunk, &f);
 }
-lt_status lth_cpu_scale(lth_device *d, float *x, int64_t n, float factor, lth_error *err) {
-    (void)err;
-    lth_cpu_scaled(d, n, x, x, factor, false);
+lt_status lth_cpu_scale(lth_device *d, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err) {
+    if (dtype == LT_F64) {
+        lth_cpu_scale64(d, x, n, factor);
+        return LT_OK;
+    }
+    if (dtype != LT_F32) {
+        return unfit("scale", err);
+    }
+    lth_cpu_scaled(d, n, x, x, (float)factor, false);
     return LT_OK;
 }
 static void clamp_chunk(void *arg, int64_t c, int thread) {
@@ -140,9 +156,15 @@ static void clamp_chunk(void *arg, int64_t c, int thread) {
     (void)thread;
     f->d->isa.clamp(width(f, c), at(f->p, c), f->a, f->b);
 }
-lt_status lth_cpu_clamp(lth_device *d, float *x, int64_t n, float low, float high, lth_error *err) {
-    (void)err;
-    flat f = {.d = d, .n = n, .p = x, .a = low, .b = high};
+lt_status lth_cpu_clamp(lth_device *d, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err) {
+    if (dtype == LT_F64) {
+        lth_cpu_clamp64(d, x, n, low, high);
+        return LT_OK;
+    }
+    if (dtype != LT_F32) {
+        return unfit("clamp", err);
+    }
+    flat f = {.d = d, .n = n, .p = x, .a = (float)low, .b = (float)high};
     lth_cpu_run(d, lth_div_up(n, CHUNK), (double)n * 3e-4, clamp_chunk, &f);
     return LT_OK;
 }

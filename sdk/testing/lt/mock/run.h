@@ -309,14 +309,15 @@ LT_MOCK lt_status lt_mock__use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, 
     return LT_OK;
 }
 LT_MOCK lt_status lt_mock__sgd(lt_ctx *ctx, const lt_span *s, const lt_sgd_args *a) {
+    float *param = (float *)s->param, *grad = (float *)s->grad, *momentum = (float *)s->slot[0];
     (void)ctx;
     for (int64_t i = 0; i < s->n; i++) {
-        double g = (a->maximize ? -1 : 1) * (double)s->grad[i] + a->weight_decay * (double)s->param[i], v = g;
+        double g = (a->maximize ? -1 : 1) * (double)grad[i] + a->weight_decay * (double)param[i], v = g;
         if (s->n_slots > 0) {
-            v = s->step == 1 ? g : a->momentum * (double)s->slot[0][i] + (1 - a->dampening) * g;
-            s->slot[0][i] = (float)v;
+            v = s->step == 1 ? g : a->momentum * (double)momentum[i] + (1 - a->dampening) * g;
+            momentum[i] = (float)v;
         }
-        s->param[i] = (float)((double)s->param[i] - a->lr * (a->nesterov ? g + a->momentum * v : v));
+        param[i] = (float)((double)param[i] - a->lr * (a->nesterov ? g + a->momentum * v : v));
     }
     return LT_OK;
 }
@@ -326,13 +327,14 @@ LT_MOCK lt_status lt_mock__adam(lt_ctx *ctx, const lt_span *s, const lt_adam_arg
         lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host's adam needs 2 slots and has no amsgrad");
         return LT_EUNSUPPORTED;
     }
+    float *param = (float *)s->param, *grad = (float *)s->grad, *first = (float *)s->slot[0], *second = (float *)s->slot[1];
     for (int64_t i = 0; i < s->n; i++) {
-        double p = (double)s->param[i] * (a->decoupled ? 1 - a->lr * a->weight_decay : 1);
-        double g = (a->maximize ? -1 : 1) * (double)s->grad[i] + (a->decoupled ? 0 : a->weight_decay * p);
-        double m = a->beta1 * (double)s->slot[0][i] + (1 - a->beta1) * g, v = a->beta2 * (double)s->slot[1][i] + (1 - a->beta2) * g * g;
-        s->slot[0][i] = (float)m;
-        s->slot[1][i] = (float)v;
-        s->param[i] = (float)(p - a->lr / c1 * m / (sqrt(v) / sqrt(c2) + a->eps));
+        double p = (double)param[i] * (a->decoupled ? 1 - a->lr * a->weight_decay : 1);
+        double g = (a->maximize ? -1 : 1) * (double)grad[i] + (a->decoupled ? 0 : a->weight_decay * p);
+        double m = a->beta1 * (double)first[i] + (1 - a->beta1) * g, v = a->beta2 * (double)second[i] + (1 - a->beta2) * g * g;
+        first[i] = (float)m;
+        second[i] = (float)v;
+        param[i] = (float)(p - a->lr / c1 * m / (sqrt(v) / sqrt(c2) + a->eps));
     }
     return LT_OK;
 }

@@ -1,4 +1,5 @@
-/* backends/cpu/isa/updates.c - the optimizers' fused passes over flat memory, in PyTorch's order of operations. */
+/* backends/cpu/isa/updates.c - the optimizers' fused passes over flat memory, in PyTorch's order of operations; of f32, and of f64
+ * as plain loops that the compiler makes vectors of. */
 #include "engine/backends/cpu/isa.h"
 #include "simd.h"
 
@@ -60,7 +61,79 @@ static void adam(int64_t n, float *p, const float *g, float *m, float *v, float 
     }
 }
 
+/* ---- f64 ---- */
+static void sgd64(int64_t n, double *restrict p, const double *restrict g, double *restrict m, const lth_sgd64_values *a) {
+    const lth_sgd64_values v = *a;
+    const double sign = v.maximize ? -1 : 1, keep = v.first ? 0 : v.momentum, fresh = v.first ? 1 : v.one_less_dampening;
+    if (!m) {
+        for (int64_t i = 0; i < n; i++) {
+            p[i] = p[i] - v.lr * (sign * g[i] + v.weight_decay * p[i]);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const double G = sign * g[i] + v.weight_decay * p[i], M = (v.first ? 0 : m[i] * keep) + fresh * G;
+        m[i] = M;
+        p[i] = p[i] - v.lr * (v.nesterov ? G + v.momentum * M : M);
+    }
+}
+INLINE void adam64_body(int64_t n, double *restrict p, const double *restrict g, double *restrict m, double *restrict v, double *restrict top,
+                        const lth_adam64_values a, const int amsgrad) {
+    const double sign = a.maximize ? -1 : 1;
+    const int early = fabs(a.lerp1) < 0.5; /* torch.lerp: exact at both ends */
+    for (int64_t i = 0; i < n; i++) {
+        const double P = p[i] * a.decay, G = sign * g[i] + a.weight_decay * P;
+        const double M = early ? m[i] + a.lerp1 * (G - m[i]) : G - (G - m[i]) * (1 - a.lerp1);
+        double S = v[i] * a.beta2 + a.one_less_beta2 * G * G;
+        m[i] = M;
+        v[i] = S;
+        if (amsgrad) {
+            S = top[i] > S || isnan(top[i]) ? top[i] : S;
+            top[i] = S;
+        }
+        p[i] = P + a.minus_step * M / (sqrt(S) / a.root_correction2 + a.eps);
+    }
+}
+static void adam64(int64_t n, double *p, const double *g, double *m, double *v, double *top, const lth_adam64_values *a) {
+    if (top) {
+        adam64_body(n, p, g, m, v, top, *a, 1);
+    } else {
+        adam64_body(n, p, g, m, v, NULL, *a, 0);
+    }
+}
+static double sum_squares64(int64_t n, const double *x) {
+    double part[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (int k = 0; k < 16; k++) {
+            part[k] += x[i + k] * x[i + k];
+        }
+    }
+    for (int k = 0; i < n; i++, k++) {
+        part[k] += x[i] * x[i];
+    }
+    for (int k = 0; k < 16; k++) {
+        sum += part[k];
+    }
+    return sum;
+}
+static void scale64(int64_t n, double *x, double factor) {
+    for (int64_t i = 0; i < n; i++) {
+        x[i] *= factor;
+    }
+}
+static void clamp64(int64_t n, double *x, double low, double high) {
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = x[i] < low ? low : x[i] > high ? high : x[i];
+    }
+}
+
 void LTH_NAME(lth_fill_updates)(lth_cpu_isa *t) {
+    t->sgd64 = sgd64;
+    t->adam64 = adam64;
+    t->sum_squares64 = sum_squares64;
+    t->scale64 = scale64;
+    t->clamp64 = clamp64;
     t->sgd = sgd;
     t->adam = adam;
 }
