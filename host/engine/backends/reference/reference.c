@@ -291,6 +291,7 @@ const lth_backend lth_backend_reference = {
         [LTH_OP_MAX_POOL2D] = &ref_max_pool2d, [LTH_OP_AVG_POOL2D] = &ref_avg_pool2d, [LTH_OP_BATCH_NORM] = &ref_batch_norm,
         [LTH_OP_MSE_LOSS] = &ref_mse_loss, [LTH_OP_CROSS_ENTROPY] = &ref_cross_entropy, [LTH_OP_ACCURACY] = &ref_accuracy,
         [LTH_OP_LAYER_NORM] = &ref_layer_norm, [LTH_OP_EMBEDDING] = &ref_embedding, [LTH_OP_ATTENTION] = &ref_attention,
+        [LTH_OP_SELF_ATTENTION] = &ref_attention,
     },
     .sgd = ref_sgd,
     .adam = ref_adam,
