@@ -197,7 +197,7 @@ static void golden_updates(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_updates), GOLDEN("elementwise"), GOLDEN("shape"), GOLDEN("linear"), GOLDEN("conv"), GOLDEN("pool"),
-        GOLDEN("norm"), GOLDEN("loss"), GOLDEN("transformer"),
+        GOLDEN("norm"), GOLDEN("loss"), GOLDEN("transformer"), GOLDEN("attention"),
     };
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -78,6 +78,12 @@ def write_resnet():
     save("resnet_gradients", lambda g: gold_resnet.write(g, mnist_folder()))
 
 
+def write_attention():
+    import gold_attention
+
+    save("ops_attention", gold_attention.write_attention)
+
+
 PARTS = {
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),
@@ -85,6 +91,7 @@ PARTS = {
     "optim": write_optim,
     "train": write_train,
     "resnet": write_resnet,
+    "attention": write_attention,
 }
 
 

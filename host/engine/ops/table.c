@@ -343,6 +343,50 @@ static lt_tensor *api_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *t
     return lth_apply(ctx, LTH_OP_CROSS_ENTROPY, in, o.weight ? 3 : 2, &attrs, LTH_CALLER);
 }
 
+/* ---- transformers ---- */
+
+static lt_tensor *api_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
+    ENTER("lt_layer_norm");
+    GIVEN(x, 2, "lt_layer_norm");
+    lt_tensor *in[3] = {x, weight, bias};
+    lth_attrs attrs = {.f = {eps}};
+    return lth_apply(ctx, LTH_OP_LAYER_NORM, in, bias ? 3 : weight ? 2 : 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) {
+    ENTER("lt_embedding");
+    GIVEN(indices, 2, "lt_embedding");
+    GIVEN(weight, 3, "lt_embedding");
+    lt_tensor *in[2] = {indices, weight};
+    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, NULL, LTH_CALLER);
+}
+
+static lt_tensor *api_attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
+    ENTER("lt_attention");
+    GIVEN(q, 2, "lt_attention");
+    GIVEN(k, 3, "lt_attention");
+    GIVEN(v, 4, "lt_attention");
+    lt_attention_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_attention", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[4] = {q, k, v, o.mask};
+    lth_attrs attrs = {.i = {o.causal != 0}, .f = {o.scale}};
+    return lth_apply(ctx, LTH_OP_ATTENTION, in, o.mask ? 4 : 3, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts) {
+    ENTER("lt_self_attention");
+    GIVEN(qkv, 2, "lt_self_attention");
+    lt_attention_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_self_attention", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[2] = {qkv, o.mask};
+    lth_attrs attrs = {.i = {o.causal != 0, heads}, .f = {o.scale}};
+    return lth_apply(ctx, LTH_OP_SELF_ATTENTION, in, o.mask ? 2 : 1, &attrs, LTH_CALLER);
+}
+
 const lt_tensor_api lth_tensor_table = {
     .struct_size = sizeof(lt_tensor_api),
     .ndim = lth_api_ndim, .size = lth_api_size, .numel = lth_api_numel, .dtype = lth_api_dtype, .item = lth_api_item, .doubles = lth_api_doubles,
@@ -357,4 +401,5 @@ const lt_tensor_api lth_tensor_table = {
     .reshape = api_reshape, .flatten = api_flatten, .transpose = api_transpose, .permute = api_permute, .slice = api_slice, .cat = api_cat,
     .matmul = api_matmul, .linear = api_linear, .conv2d = api_conv2d, .max_pool2d = api_max_pool2d, .avg_pool2d = api_avg_pool2d,
     .mse_loss = api_mse_loss, .cross_entropy = api_cross_entropy, .accuracy = api_accuracy,
+    .layer_norm = api_layer_norm, .embedding = api_embedding, .attention = api_attention, .self_attention = api_self_attention,
 };

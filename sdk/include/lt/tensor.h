@@ -45,6 +45,13 @@ typedef struct lt_cross_entropy_opts {
     lt_tensor *weight; /* (C) f32 or NULL */
 } lt_cross_entropy_opts;
 
+typedef struct lt_attention_opts { /* 0 means the default in brackets */
+    uint32_t struct_size;
+    uint8_t causal, reserved[3]; /* [no] row i looks at keys 0..i only */
+    double scale;                /* [1/sqrt D] */
+    lt_tensor *mask;             /* [NULL] broadcasts to (B, heads, T, S): bool, true where a key may be looked at, or added to the scores */
+} lt_attention_opts;
+
 typedef struct lt_tensor_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -108,6 +115,11 @@ typedef struct lt_tensor_api {
     lt_tensor *(*mse_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction);
     lt_tensor *(*cross_entropy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts);
     lt_tensor *(*accuracy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target);
+    /* -- transformers -- */
+    lt_tensor *(*layer_norm)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps);
+    lt_tensor *(*embedding)(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight);
+    lt_tensor *(*attention)(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts);
+    lt_tensor *(*self_attention)(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
 
@@ -285,6 +297,26 @@ LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_te
 }
 /* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
 LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
+
+/* ---- transformers [trainer] ----
+ * Float dtypes unless said otherwise. Differentiable. LT_ESHAPE, LT_EDTYPE. */
+/* x (..., D), weight, bias (D) or NULL -> (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension (Ba et al. 2016,
+ * arXiv:1607.06450). With autocast in f32. */
+LT_INLINE lt_tensor *lt_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
+    return lt__tensor->layer_norm(ctx, x, weight, bias, eps);
+}
+/* indices (...) i64, weight (V, D) -> (..., D): rows of weight. An index outside 0..V-1 is LT_EINDEX. */
+LT_INLINE lt_tensor *lt_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) { return lt__tensor->embedding(ctx, indices, weight); }
+/* q (B, heads, T, D), k (B, heads, S, D), v (B, heads, S, E) -> softmax(scale q k^T + mask) v (B, heads, T, E) (Vaswani et al. 2017,
+ * arXiv:1706.03762), without a (T, S) matrix in memory (Dao et al. 2022, arXiv:2205.14135). A row that may look at nothing gives 0. Permuted
+ * views whose last dimension is dense are read as they are. With autocast in the low precision. opts NULL: defaults. */
+LT_INLINE lt_tensor *lt_attention_with(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
+    return lt__tensor->attention(ctx, q, k, v, opts);
+}
+/* The same on one projection: qkv (B, T, 3 heads D), each row q of all heads, then k, then v -> (B, T, heads D). No copy is made. */
+LT_INLINE lt_tensor *lt_self_attention_with(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts) {
+    return lt__tensor->self_attention(ctx, qkv, heads, opts);
+}
 LT_END
 
 /* Options by name: lt_conv2d(ctx, x, weight, bias, .padding = {2, 2}), lt_max_pool2d(ctx, x, .kernel = {2, 2}).
@@ -293,8 +325,17 @@ LT_END
 #define lt_conv2d(ctx, x, weight, ...) lt_conv2d_with(ctx, x, weight, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_conv2d_opts, __VA_ARGS__))
 #define lt_max_pool2d(ctx, ...) lt_max_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
 #define lt_avg_pool2d(ctx, ...) lt_avg_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#define lt_attention(ctx, q, k, ...) lt_attention_with(ctx, q, k, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_attention_opts, __VA_ARGS__))
+#define lt_self_attention(ctx, qkv, ...) \
+    lt_self_attention_with(ctx, qkv, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_attention_opts, __VA_ARGS__))
 #else
 namespace lt {
+struct attention : lt_attention_opts {
+    attention() : lt_attention_opts() { struct_size = sizeof(lt_attention_opts); }
+    LT__SET(attention, lt_attention_opts, bool, causal)
+    LT__SET(attention, lt_attention_opts, double, scale)
+    LT__SET(attention, lt_attention_opts, lt_tensor *, mask)
+};
 struct conv2d : lt_conv2d_opts {
     conv2d() : lt_conv2d_opts() { struct_size = sizeof(lt_conv2d_opts); }
     LT__SET_PAIR(conv2d, lt_conv2d_opts, stride)
@@ -316,5 +357,11 @@ inline lt_tensor *lt_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_ten
 }
 inline lt_tensor *lt_max_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_max_pool2d_with(ctx, x, &opts); }
 inline lt_tensor *lt_avg_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_avg_pool2d_with(ctx, x, &opts); }
+inline lt_tensor *lt_attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts &opts = lt::attention()) {
+    return lt_attention_with(ctx, q, k, v, &opts);
+}
+inline lt_tensor *lt_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts &opts = lt::attention()) {
+    return lt_self_attention_with(ctx, qkv, heads, &opts);
+}
 #endif
 #endif

@@ -60,7 +60,11 @@ static const lt_tensor_api lt_mock__table_tensor = {.struct_size = sizeof(lt_ten
                                      .avg_pool2d = lt_mock__avg_pool2d,
                                      .mse_loss = lt_mock__mse_loss,
                                      .cross_entropy = lt_mock__cross_entropy,
-                                     .accuracy = lt_mock__accuracy};
+                                     .accuracy = lt_mock__accuracy,
+                                     .layer_norm = lt_mock__layer_norm,
+                                     .embedding = lt_mock__embedding,
+                                     .attention = lt_mock__attention,
+                                     .self_attention = lt_mock__self_attention};
 static const lt_autograd_api lt_mock__table_autograd = {sizeof(lt_autograd_api),
                                          0,
                                          lt_mock__set_grad_enabled,
