@@ -44,8 +44,8 @@ typedef struct app {
     lth_config *config;
     lth_registry *registry;
     lth_snapshot *saved; /* the checkpoint whose config is used, when no -c was given */
-    lth_instance *model, *data, *optimizer, *lr_scheduler, **callbacks, **loggers;
-    size_t n_callbacks, n_loggers;
+    lth_instance *model, *data, *optimizer, *lr_scheduler, **optimizer_groups, **callbacks, **loggers;
+    size_t n_optimizer_groups, n_callbacks, n_loggers;
 } app;
 
 static int fail(const lth_error *err, int status) {
@@ -147,10 +147,26 @@ static lth_instance **make_list(app *a, lth_kind kind, const lth_component_ref *
     return list;
 }
 
+/* An optimizer for each of its parameter groups: the same class, other values. */
+static lth_instance **make_groups(app *a, const lth_component_ref *ref) {
+    const lth_node *groups = lth_node_get(ref->node, "param_groups");
+    lth_instance **list = lth_alloc((lth_node_count(groups) + 1) * sizeof(lth_instance *));
+
+    for (const lth_node *group = groups && a->optimizer && list ? groups->first : NULL; group; group = group->next) {
+        lth_instance_new_over(a->registry, LTH_KIND_optimizer, ref->class_path, ref->init_args, group, "params", group, &a->config->arena,
+                              &a->diags, &list[a->n_optimizer_groups]);
+        a->n_optimizer_groups += list[a->n_optimizer_groups] != NULL;
+    }
+    return list;
+}
+
 /* From here on the configuration shows every parameter, with its bound value: so it is saved, and so a checkpoint can be used anywhere. */
 static void complete(app *a, const lth_component_ref *ref, const lth_instance *instance) {
     lth_node *args = instance ? lth_schema_values(instance->schema, instance->self, &a->config->arena, false) : NULL;
 
+    if (args && instance->children_node) {
+        lth_node_set(&a->config->arena, args, "schedulers", lth_node_copy(&a->config->arena, instance->children_node));
+    }
     if (args && ref->node) {
         lth_node *node = (lth_node *)ref->node; /* config owns it and hands it out as finished; this is the finishing */
 
@@ -181,10 +197,11 @@ static int make_instances(app *a) {
     a->model = make(a, LTH_KIND_model, &c->model);
     a->data = make(a, LTH_KIND_datamodule, &c->data);
     a->optimizer = make(a, LTH_KIND_optimizer, &c->optimizer);
+    a->optimizer_groups = make_groups(a, &c->optimizer);
     a->lr_scheduler = make(a, LTH_KIND_lr_scheduler, &c->lr_scheduler);
     a->callbacks = make_list(a, LTH_KIND_callback, c->callbacks, c->n_callbacks, &a->n_callbacks);
     a->loggers = make_list(a, LTH_KIND_logger, c->loggers, c->n_loggers, &a->n_loggers);
-    if (a->diags.count || !a->callbacks || !a->loggers) {
+    if (a->diags.count || !a->callbacks || !a->loggers || !a->optimizer_groups) {
         return report(a);
     }
     complete_config(a);
@@ -243,6 +260,8 @@ static int run(app *a) {
                                .model = a->model,
                                .data = a->data,
                                .optimizer = a->optimizer,
+                               .optimizer_groups = a->optimizer_groups,
+                               .n_optimizer_groups = a->n_optimizer_groups,
                                .lr_scheduler = a->lr_scheduler,
                                .callbacks = a->callbacks,
                                .n_callbacks = a->n_callbacks,
@@ -410,6 +429,10 @@ static void release(app *a) {
     lth_free(a->callbacks);
     lth_free(a->loggers);
     lth_instance_free(a->lr_scheduler);
+    for (size_t i = 0; i < a->n_optimizer_groups; i++) {
+        lth_instance_free(a->optimizer_groups[i]);
+    }
+    lth_free(a->optimizer_groups);
     lth_instance_free(a->optimizer);
     lth_instance_free(a->data);
     lth_instance_free(a->model);

@@ -59,11 +59,12 @@ void lth_config_unknown_key(const lth_node *child, const char *where, const char
                  nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-/* Keys of a component's map. lr_scheduler has more than others: all of them, or the first two. */
-static const char *const keys[] = {"class_path", "init_args", "interval", "frequency", "monitor", "strict", "name"};
-enum { COMPONENT_KEYS = 2, SCHEDULER_KEYS = 7 };
+/* Keys of a component's map. lr_scheduler and optimizer have more than others, which have the first two. */
+static const char *const scheduler_keys[] = {"class_path", "init_args", "interval", "frequency", "monitor", "strict", "name"};
+static const char *const optimizer_keys[] = {"class_path", "init_args", "param_groups"};
+enum { COMPONENT_KEYS = 2, SCHEDULER_KEYS = 7, OPTIMIZER_KEYS = 3 };
 
-static void check_keys(const lth_node *map, const char *where, size_t count, lth_diags *diags) {
+static void check_keys(const lth_node *map, const char *where, const char *const *keys, size_t count, lth_diags *diags) {
     for (const lth_node *child = map->first; child; child = child->next) {
         bool known = false;
         for (size_t i = 0; i < count && !known; i++) {
@@ -94,15 +95,50 @@ static lth_node *resolved_map(lth_arena *arena, const lth_node *node, const lth_
     return map;
 }
 
+static void check_params(const lth_node *params, const lth_node *group, size_t index, lth_diags *diags) {
+    bool list = params && params->kind == LTH_NODE_LIST, good = list ? params->first != NULL : params && params->kind == LTH_NODE_SCALAR && *params->text;
+    for (const lth_node *item = list ? params->first : NULL; item; item = item->next) {
+        good = good && item->kind == LTH_NODE_SCALAR && *item->text;
+    }
+    if (!good) {
+        LTH_CONFIG_ERROR(diags, params ? params : group, "params: \"*.bias\", or a list of names and patterns",
+                         "optimizer.param_groups[%zu]: params must say which parameters belong to the group", index);
+    }
+}
+
+/* The groups are maps of `params` and of what differs from init_args; their values are bound by the registry. */
+static void take_groups(lth_arena *arena, const lth_node *node, lth_node *resolved, lth_diags *diags) {
+    const lth_node *groups = lth_node_get(node, "param_groups");
+    size_t index = 0;
+    if (lth_node_is_null(groups)) {
+        return;
+    }
+    if (groups->kind != LTH_NODE_LIST) {
+        LTH_CONFIG_ERROR(diags, groups, "param_groups: [{params: \"*.bias\", weight_decay: 0}]", "optimizer.param_groups must be a list of maps");
+        return;
+    }
+    for (const lth_node *group = groups->first; group; group = group->next, index++) {
+        if (group->kind != LTH_NODE_MAP) {
+            LTH_CONFIG_ERROR(diags, group, "write {params: \"*.bias\", weight_decay: 0}", "optimizer.param_groups[%zu] must be a map", index);
+            continue;
+        }
+        check_params(lth_node_get(group, "params"), group, index, diags);
+    }
+    if (resolved) {
+        lth_node_set(arena, resolved, "param_groups", lth_node_copy(arena, groups));
+    }
+}
+
 lth_node *lth_config_component(lth_arena *arena, const lth_node *node, const char *where, lth_component_ref *out, lth_diags *diags) {
-    bool map = node->kind == LTH_NODE_MAP, scheduler = !strcmp(where, "lr_scheduler");
+    bool map = node->kind == LTH_NODE_MAP, scheduler = !strcmp(where, "lr_scheduler"), optimizer = !strcmp(where, "optimizer");
     const lth_node *class_path = map ? lth_node_get(node, "class_path") : node;
     const lth_node *init_args = map ? lth_node_get(node, "init_args") : NULL;
     char seen[64];
     size_t errors = diags->count;
     *out = (lth_component_ref){.node = node};
     if (map) {
-        check_keys(node, where, scheduler ? SCHEDULER_KEYS : COMPONENT_KEYS, diags);
+        check_keys(node, where, optimizer ? optimizer_keys : scheduler_keys,
+                   scheduler ? SCHEDULER_KEYS : optimizer ? OPTIMIZER_KEYS : COMPONENT_KEYS, diags);
     }
     if (lth_node_is_null(class_path)) {
         LTH_CONFIG_ERROR(diags, node, "add class_path: NAME", "%s: class_path is missing", where);
@@ -122,6 +158,9 @@ lth_node *lth_config_component(lth_arena *arena, const lth_node *node, const cha
     if (resolved) { /* what main and the registry see is what is printed and saved */
         out->init_args = lth_node_get(resolved, "init_args");
         out->node = resolved;
+    }
+    if (optimizer && map) {
+        take_groups(arena, node, resolved, diags);
     }
     return resolved;
 }
@@ -160,6 +199,6 @@ void lth_config_scheduler(lth_arena *arena, const lth_node *node, lth_node *reso
         LTH_CONFIG_ERROR(diags, lth_node_get(node, "strict"), NULL, "lr_scheduler.strict must be true or false, not \"%s\"", strict);
     }
     for (size_t i = COMPONENT_KEYS; resolved && i < SCHEDULER_KEYS; i++) {
-        lth_node_set(arena, resolved, keys[i], lth_node_copy(arena, lth_node_get(node, keys[i])));
+        lth_node_set(arena, resolved, scheduler_keys[i], lth_node_copy(arena, lth_node_get(node, scheduler_keys[i])));
     }
 }

@@ -84,6 +84,75 @@ static size_t bind(lth_instance *instance, const lth_node *init_args, lth_diags 
     return lth_schema_bind(instance->schema, instance->where.component, init_args, instance->self, &instance->arena, diags);
 }
 
+/* ---- schedulers made of schedulers ---- */
+
+#define CHILDREN_KEY "schedulers"
+
+static const lth_node *children_of(const lth_instance *instance, const lth_node *init_args) {
+    bool takes = instance->kind == LTH_KIND_lr_scheduler && init_args && lth_instance_interface(instance, LT_LR_CHILDREN);
+    const lth_node *list = takes ? lth_node_get(init_args, CHILDREN_KEY) : NULL;
+
+    return lth_node_is_null(list) ? NULL : list;
+}
+
+/* init_args without the list, which no schema knows. NULL: out of memory. */
+static const lth_node *without_children(lth_instance *instance, const lth_node *init_args) {
+    lth_node *rest = lth_node_copy(&instance->arena, init_args);
+
+    for (lth_node **child = rest ? &rest->first : NULL; child && *child; child = &(*child)->next) {
+        if (!strcmp((*child)->key, CHILDREN_KEY)) {
+            *child = (*child)->next;
+            break;
+        }
+    }
+    return rest;
+}
+
+static void bad_child(lth_diags *diags, const lth_node *node, const char *what) {
+    lth_diag_add(diags, LT_ECONFIG, node->file, node->line, "schedulers: [{class_path: NAME, init_args: {...}}, ...]", "schedulers: %s", what);
+}
+
+static void make_child(lth_registry *registry, lth_instance *parent, const lth_node *item, lth_diags *diags) {
+    bool map = item->kind == LTH_NODE_MAP;
+    const lth_node *path = map ? lth_node_get(item, "class_path") : item, *args = map ? lth_node_get(item, "init_args") : NULL;
+
+    for (const lth_node *key = map ? item->first : NULL; key; key = key->next) {
+        if (strcmp(key->key, "class_path") != 0 && strcmp(key->key, "init_args") != 0) {
+            lth_diag_add(diags, LT_ECONFIG, key->file, key->key_line ? key->key_line : key->line,
+                         "arguments of the class stand under init_args; interval, frequency and monitor beside the outer class_path",
+                         "unknown key \"%s\" of an item of schedulers", key->key);
+            return;
+        }
+    }
+    if (lth_node_is_null(path) || path->kind != LTH_NODE_SCALAR || !*path->text) {
+        bad_child(diags, item, "an item has no class_path");
+    } else if (!lth_node_is_null(args) && args->kind != LTH_NODE_MAP) {
+        bad_child(diags, args, "init_args must be a map");
+    } else if (!lth_instance_new(registry, parent->kind, path->text, lth_node_is_null(args) ? NULL : args, path, diags,
+                                 &parent->children[parent->n_children])) {
+        parent->n_children++;
+    }
+}
+
+static size_t make_children(lth_registry *registry, lth_instance *parent, const lth_node *list, lth_diags *diags) {
+    size_t before = diags->count;
+
+    if (list->kind != LTH_NODE_LIST) {
+        bad_child(diags, list, "must be a list");
+        return 1;
+    }
+    parent->children_node = list;
+    parent->children = lth_arena_alloc(&parent->arena, (lth_node_count(list) + 1) * sizeof *parent->children);
+    if (!parent->children) {
+        lth_diag_add(diags, LT_ENOMEM, NULL, 0, NULL, "out of memory for %s", parent->where.component);
+        return 1;
+    }
+    for (const lth_node *item = list->first; item; item = item->next) {
+        make_child(registry, parent, item, diags);
+    }
+    return diags->count - before;
+}
+
 static lth_instance *allocate(const lth_component_entry *entry) {
     lth_instance *instance = lth_alloc(sizeof *instance);
     void *self = lth_alloc(entry->schema->self_size);
@@ -127,7 +196,11 @@ lt_status lth_instance_new(lth_registry *registry, lth_kind kind, const char *cl
         report(diags, at, &err);
         return err.code;
     }
-    if (bind(instance, init_args, diags)) {
+    const lth_node *children = children_of(instance, init_args);
+    const lth_node *own = children ? without_children(instance, init_args) : init_args;
+    size_t errors = children && !own ? 1 : bind(instance, own, diags);
+    errors += children ? make_children(registry, instance, children, diags) : 0;
+    if (errors) {
         lth_instance_free(instance);
         return diags->count > before ? diags->items[before].code : LT_ENOMEM;
     }
@@ -135,9 +208,29 @@ lt_status lth_instance_new(lth_registry *registry, lth_kind kind, const char *cl
     return LT_OK;
 }
 
+lt_status lth_instance_new_over(lth_registry *registry, lth_kind kind, const char *class_path, const lth_node *init_args, const lth_node *over,
+                                const char *skip, const lth_node *at, lth_arena *arena, lth_diags *diags, lth_instance **out) {
+    lth_node *merged = init_args ? lth_node_copy(arena, init_args) : lth_node_new(arena, LTH_NODE_MAP);
+
+    *out = NULL;
+    for (const lth_node *value = over ? over->first : NULL; value && merged; value = value->next) {
+        if (strcmp(value->key, skip) != 0) {
+            lth_node_set(arena, merged, value->key, lth_node_copy(arena, value));
+        }
+    }
+    if (!merged || arena->failed) {
+        lth_diag_add(diags, LT_ENOMEM, NULL, 0, NULL, "out of memory for %s", class_path);
+        return LT_ENOMEM;
+    }
+    return lth_instance_new(registry, kind, class_path, merged, at, diags, out);
+}
+
 void lth_instance_free(lth_instance *instance) {
     if (!instance) {
         return;
+    }
+    for (size_t i = 0; i < instance->n_children; i++) {
+        lth_instance_free(instance->children[i]);
     }
     if (instance->base->destroy) {
         instance->base->destroy(instance->self);

@@ -103,13 +103,20 @@ typedef struct lth_instance {
     const lth_component_entry *entry;
     lth_arena arena;            /* texts and lists of bound parameters; whatever else lives as long as the instance */
     uint32_t *pins;             /* of its generation: this instance is one */
+    struct lth_instance **children; /* schedulers that a scheduler is made of (LT_LR_CHILDREN) */
+    size_t n_children;
+    const lth_node *children_node;  /* `schedulers` of its init_args; NULL: none */
 } lth_instance;
 
-/* Finds the component, makes self, binds init_args (a map, or NULL). `at` (or NULL) is where class_path stands, for messages. Every
+/* Finds the component, makes self, binds init_args (a map, or NULL). A scheduler that answers LT_LR_CHILDREN gets an instance for every
+ * item of `schedulers` in its init_args. `at` (or NULL) is where class_path stands, for messages. Every
  * problem is added to diags; returns LT_OK only if there is none. The code of a refused or missing component: LT_EABI, LT_EPLUGIN,
  * LT_ECONFIG. */
 lt_status lth_instance_new(lth_registry *registry, lth_kind kind, const char *class_path, const lth_node *init_args, const lth_node *at,
                            lth_diags *diags, lth_instance **out);
+/* The same with the values of `over` laid over init_args, its key `skip` left out. The merged map lives in arena. */
+lt_status lth_instance_new_over(lth_registry *registry, lth_kind kind, const char *class_path, const lth_node *init_args, const lth_node *over,
+                                const char *skip, const lth_node *at, lth_arena *arena, lth_diags *diags, lth_instance **out);
 void lth_instance_free(lth_instance *instance); /* destroy, then memory; NULL is fine */
 
 /* LT_SAVED fields and what the component's save hook writes, below prefix ("callbacks/<state key>"); nothing for a component

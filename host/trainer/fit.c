@@ -87,12 +87,38 @@ static lt_status step_scheduler(lth_session *s, bool epoch_over) {
     return due ? lth_sched_step(s->sched, &s->ctx, NAN) : LT_OK;
 }
 
-static lt_status update(lth_session *s) {
+static lt_status before_step(lth_session *s) {
     lt_status status = hook(s, LTH_HOOK_on_before_optimizer_step);
 
-    status = status < 0 ? status : clip(s);
+    return status < 0 ? status : clip(s);
+}
+
+/* The loss for an optimizer that asks for it several times a step: first the one there is, then the batch once more, as Lightning's
+ * closure. */
+static lt_status loss_again(lt_ctx *ctx, void *arg, bool first, double *loss) {
+    lth_session *s = arg;
+
+    s->progress.window = 0; /* as before this batch: gradients begin anew */
+    if (!first && (forward(s, s->run.moment.batch) < 0 || backward(s) < 0)) {
+        return ctx->error.code;
+    }
+    s->progress.window = 1;
+    if (!s->run.out.loss) {
+        return lth_fail(&ctx->error, LT_ESTATE, "training_step gave no loss on this batch, but optimizer %s evaluates it several times",
+                        s->run.optimizer_id);
+    }
+    if (!first && before_step(s) < 0) {
+        return ctx->error.code;
+    }
+    return lth_tensor_read(s->run.out.loss, 0, 1, loss, &ctx->error);
+}
+
+static lt_status update(lth_session *s) {
+    lt_status status = before_step(s);
+
     if (status >= 0 && s->optim) {
-        status = lth_optim_step(s->optim, &s->ctx);
+        bool several = lth_optim_wants_loss(s->optim) && s->run.out.loss;
+        status = several ? lth_optim_step_loss(s->optim, &s->ctx, loss_again, s) : lth_optim_wants_loss(s->optim) ? LT_OK : lth_optim_step(s->optim, &s->ctx);
     }
     if (status >= 0) {
         s->progress.global_step++;
@@ -156,8 +182,28 @@ static bool validation_due(const lth_session *s) {
     return l->val_every_epochs > 0 && (s->progress.epoch + 1) % l->val_every_epochs == 0 && s->progress.batch_idx % l->val_every == 0;
 }
 
+/* A scheduler with a monitor steps when the metric is there: after the epoch, or after each step's validation. */
+static lt_status scheduler_with_monitor(lth_session *s, bool epoch_over) {
+    const char *monitor = s->schedule.monitor;
+    int64_t count = epoch_over ? s->progress.epoch + 1 : s->progress.global_step;
+
+    if (!s->sched || !monitor || s->schedule.per_step == epoch_over || count % s->schedule.frequency) {
+        return LT_OK;
+    }
+    if (!lth_logged_has(s->run.logged, monitor)) {
+        if (!s->schedule.strict) {
+            return LT_OK;
+        }
+        return lth_fail(
+            &s->ctx.error, LT_ECONFIG,
+            "the learning-rate scheduler monitors \"%s\", which nothing has logged; log it, or set lr_scheduler.strict to false", monitor);
+    }
+    return lth_sched_step(s->sched, &s->ctx, lth_logged_value(s->run.logged, monitor));
+}
+
 /* From on_train_batch_end to the next fetch. A resumed run enters at the position its checkpoint was written at. */
 static lt_status after_batch(lth_session *s) {
+    bool stepped = s->progress.window == 0;
     lt_status status = LT_OK;
 
     if (s->progress.position < LTH_AT_BATCH_END) {
@@ -170,8 +216,11 @@ static lt_status after_batch(lth_session *s) {
         s->progress.position = LTH_AT_VALIDATED;
         status = status ? status : lth_session_saves(s);
     }
+    if (status >= 0 && stepped && scheduler_with_monitor(s, false) < 0) {
+        status = s->ctx.error.code;
+    }
     s->progress.position = LTH_AT_BATCH;
-    s->progress.stepped += s->progress.window == 0;
+    s->progress.stepped += stepped;
     return status;
 }
 
@@ -230,30 +279,13 @@ static lt_status train_batches(lth_session *s) {
     return status;
 }
 
-static lt_status scheduler_with_monitor(lth_session *s) {
-    const char *monitor = s->schedule.monitor;
-
-    if (!s->sched || !monitor || s->schedule.per_step || (s->progress.epoch + 1) % s->schedule.frequency) {
-        return LT_OK;
-    }
-    if (!lth_logged_has(s->run.logged, monitor)) {
-        if (!s->schedule.strict) {
-            return LT_OK;
-        }
-        return lth_fail(
-            &s->ctx.error, LT_ECONFIG,
-            "the learning-rate scheduler monitors \"%s\", which nothing has logged; log it, or set lr_scheduler.strict to false", monitor);
-    }
-    return lth_sched_step(s->sched, &s->ctx, lth_logged_value(s->run.logged, monitor));
-}
-
 static lt_status end_epoch(lth_session *s) {
     int64_t epoch = s->progress.epoch, step = s->progress.stepped > 0 ? s->progress.stepped - 1 : 0;
 
     lth_session_now(s, LT_PHASE_TRAIN, s->limits.train_batches, NULL, false);
     s->run.may_save = !s->limits.fast_dev_run;
     if (lth_logged_epoch_compute(s->run.logged, LT_PHASE_TRAIN, &s->ctx.error) || hook(s, LTH_HOOK_on_train_epoch_end) < 0 ||
-        lth_logged_epoch_end(s->run.logged, LT_PHASE_TRAIN, s->run.records, step, epoch, &s->ctx.error) || scheduler_with_monitor(s) < 0) {
+        lth_logged_epoch_end(s->run.logged, LT_PHASE_TRAIN, s->run.records, step, epoch, &s->ctx.error) || scheduler_with_monitor(s, true) < 0) {
         return s->ctx.error.code;
     }
     lth_session_metrics_end(s, LT_PHASE_TRAIN);

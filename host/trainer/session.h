@@ -52,6 +52,9 @@ typedef struct lth_session {
     lth_schedule schedule;
     lth_instance *own_optimizer, *own_scheduler; /* made from the model's configure_optimizers */
     lth_owned_instance *metric_instances; /* one per metric and phase */
+    lth_instance **own_groups;
+    size_t n_own_groups;
+    lth_lambda lambda; /* the model's function behind its scheduler */
     lth_arena arena;
     lth_diags diags;
     lth_folder folder;
@@ -68,7 +71,7 @@ typedef struct lth_session {
 /* setup.c: in this order; each reports into s->ctx.error. */
 lt_status lth_session_open(lth_session *s, const lth_job *job); /* engine, modules, initial weights, hook table */
 lt_status lth_session_setup(lth_session *s);                    /* prepare_data, setup, loaders, limits */
-lt_status lth_session_optimizers(lth_session *s);               /* configure_optimizers or the config's */
+lt_status lth_session_optimizers(lth_session *s);               /* optimizers.c: configure_optimizers or the config's */
 void lth_session_close(lth_session *s);
 /* A component of the model's choice, by id and YAML parameters; hook: who asks, for messages. */
 lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, const char *id, const char *params, lth_instance **out);

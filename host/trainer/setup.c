@@ -206,7 +206,7 @@ lt_status lth_session_setup(lth_session *s) {
     return LT_OK;
 }
 
-/* ---- optimizers ---- */
+/* ---- components of the model's choice ---- */
 
 lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, const char *id, const char *params, lth_instance **out) {
     lth_node *args = params && *params ? lth_yaml_parse_flow(params, id, &s->arena, &s->diags) : NULL;
@@ -221,70 +221,15 @@ lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, 
     return LT_OK;
 }
 
-/* The model's choice; the config's own beats it, part by part. */
-static lt_status models_choice(lth_session *s, lt_optim_setup *setup) {
-    const lt_model *model = s->job->model->iface;
-
-    if (!model->configure_optimizers) {
-        return LT_OK;
-    }
-    lth_session_call(s, s->job->model, "configure_optimizers");
-    lth_hook_done(&s->ctx, model->configure_optimizers(&s->ctx, s->job->model->self, setup));
-    return s->ctx.error.code;
-}
-
-static lt_status make_scheduler(lth_session *s, const lt_optim_setup *setup) {
-    const lth_scheduler_opts *given = &s->job->config->lr_scheduler_opts;
-    const lth_instance *component = s->job->lr_scheduler;
-
-    if (component) {
-        s->schedule = (lth_schedule){given->each_step, given->strict, given->frequency, given->monitor, given->name};
-    } else if (setup->scheduler) {
-        if (lth_session_instance(s, LTH_KIND_lr_scheduler, "configure_optimizers", setup->scheduler, setup->scheduler_params, &s->own_scheduler)) {
-            return s->ctx.error.code;
-        }
-        component = s->own_scheduler;
-        s->schedule = (lth_schedule){setup->per_step, setup->strict, setup->frequency, setup->monitor, setup->name};
-    }
-    if (s->schedule.frequency < 1) {
-        s->schedule.frequency = 1;
-    }
-    return component ? lth_sched_new(&s->sched, s->optim, component->iface, component->self, &s->ctx) : LT_OK;
-}
-
-lt_status lth_session_optimizers(lth_session *s) {
-    lt_optim_setup setup = {.arena = &s->arena, .strict = true, .frequency = 1};
-    const lth_instance *component = s->job->optimizer;
-
-    if (models_choice(s, &setup)) {
-        return s->ctx.error.code;
-    }
-    s->ctx.where = (lth_where){0};
-    if (!component && !setup.optimizer) {
-        lth_log(LTH_WARNING, "no optimizer: neither the configuration nor configure_optimizers of %s names one; weights will not change",
-                s->job->model->where.component);
-        return LT_OK;
-    }
-    if (!component) {
-        if (lth_session_instance(s, LTH_KIND_optimizer, "configure_optimizers", setup.optimizer, setup.optimizer_params, &s->own_optimizer)) {
-            return s->ctx.error.code;
-        }
-        component = s->own_optimizer;
-    }
-    if (lth_optim_new(&s->optim, s->modules, component->iface, component->self, &s->ctx)) {
-        return s->ctx.error.code;
-    }
-    s->run.optim = s->optim;
-    s->run.optimizer_id = component->where.component;
-    return make_scheduler(s, &setup);
-}
-
 /* ---- closing ---- */
 
 void lth_session_close(lth_session *s) {
     lth_sched_free(s->sched);
     lth_optim_free(s->optim);
     lth_instance_free(s->own_scheduler);
+    for (size_t i = 0; i < s->n_own_groups; i++) {
+        lth_instance_free(s->own_groups[i]);
+    }
     lth_instance_free(s->own_optimizer);
     lth_hooks_release(&s->hooks);
     lth_loaders_free(s->loaders);

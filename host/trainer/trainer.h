@@ -11,6 +11,8 @@ typedef struct lth_job {
     lth_registry *registry;                 /* for optimizers that the model names itself */
     lth_instance *model, *data;             /* data NULL: predict --input */
     lth_instance *optimizer, *lr_scheduler; /* NULL: the model's choice */
+    lth_instance **optimizer_groups; /* one for each item of optimizer.param_groups; which parameters: in the configuration */
+    size_t n_optimizer_groups;
     lth_instance **callbacks;
     size_t n_callbacks;
     lth_instance **loggers;

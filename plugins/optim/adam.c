@@ -24,15 +24,28 @@ double adam_lr(lt_ctx *ctx, void *self) {
     return a->lr;
 }
 
+static double beta1(const adam *a) { return a->moved ? a->beta1 : a->betas.items[0]; }
+
 double adam_value(lt_ctx *ctx, void *self, const char *key) {
     const adam *a = self;
     (void)ctx;
-    return !strcmp(key, "weight_decay") ? a->weight_decay : !strcmp(key, "momentum") ? a->betas.items[0] : NAN;
+    return !strcmp(key, "weight_decay") ? a->weight_decay : !strcmp(key, "momentum") ? beta1(a) : NAN;
+}
+
+lt_status adam_set_value(lt_ctx *ctx, void *self, const char *key, double now) {
+    adam *a = self;
+    (void)ctx;
+    if (strcmp(key, "momentum")) {
+        return LT_SKIP;
+    }
+    a->beta1 = now;
+    a->moved = true;
+    return LT_OK;
 }
 
 lt_status adam_step(lt_ctx *ctx, const adam *self, const lt_group *const *groups, uint32_t n_groups, bool decoupled) {
     lt_adam_args args = {.struct_size = sizeof args, .decoupled = decoupled, .amsgrad = self->amsgrad, .maximize = self->maximize,
-                         .beta1 = self->betas.items[0], .beta2 = self->betas.items[1], .eps = self->eps, .weight_decay = self->weight_decay};
+                         .beta1 = beta1(self), .beta2 = self->betas.items[1], .eps = self->eps, .weight_decay = self->weight_decay};
     for (uint32_t g = 0; g < n_groups; g++) {
         args.lr = groups[g]->lr;
         for (uint32_t s = 0; s < groups[g]->n_spans; s++) {
@@ -54,4 +67,5 @@ LT_OPTIMIZER(Adam, adam, "Adam, as torch.optim.Adam.",
     .slots = adam_slots,
     .lr = adam_lr,
     .value = adam_value,
+    .set_value = adam_set_value,
     .step = step);

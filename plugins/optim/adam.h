@@ -7,6 +7,8 @@ typedef struct adam {
     double lr, eps, weight_decay;
     lt_floats betas;
     bool amsgrad, maximize;
+    bool moved;   /* a scheduler set the first beta, which is then: */
+    double beta1;
 } adam;
 
 #define ADAM_PARAMS(weight_decay_default) \
@@ -19,6 +21,7 @@ typedef struct adam {
 
 double adam_lr(lt_ctx *ctx, void *self);
 double adam_value(lt_ctx *ctx, void *self, const char *key);
+lt_status adam_set_value(lt_ctx *ctx, void *self, const char *key, double now);
 lt_status adam_step(lt_ctx *ctx, const adam *self, const lt_group *const *groups, uint32_t n_groups, bool decoupled);
 extern const lt_slot *const adam_slots[];
 /* Without amsgrad the third slot is not needed. */

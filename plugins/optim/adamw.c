@@ -15,4 +15,5 @@ LT_OPTIMIZER(AdamW, adamw, "Adam with decoupled weight decay, as torch.optim.Ada
     .slots = adam_slots,
     .lr = adam_lr,
     .value = adam_value,
+    .set_value = adam_set_value,
     .step = step);

@@ -6,6 +6,7 @@
 typedef struct sgd {
     double lr, momentum, dampening, weight_decay;
     bool nesterov, maximize;
+    bool keeps; /* has a momentum buffer */
 } sgd;
 
 LT_PARAMS(sgd,
@@ -20,8 +21,12 @@ static const lt_slot momentum_buffer = {"momentum_buffer", 0};
 static const lt_slot *const slots[] = {&momentum_buffer, NULL}, *const no_slots[] = {NULL};
 
 static const void *interface(void *self, const char *id) {
-    const sgd *s = self;
-    return strcmp(id, LT_OPTIMIZER_SLOTS) ? NULL : s->momentum != 0 ? slots : no_slots;
+    sgd *s = self;
+    if (strcmp(id, LT_OPTIMIZER_SLOTS)) {
+        return NULL;
+    }
+    s->keeps = s->momentum != 0;
+    return s->keeps ? slots : no_slots;
 }
 
 static double initial_lr(lt_ctx *ctx, void *self) {
@@ -36,6 +41,20 @@ static double value(lt_ctx *ctx, void *self, const char *key) {
     const sgd *s = self;
     (void)ctx;
     return !strcmp(key, "momentum") ? s->momentum : !strcmp(key, "weight_decay") ? s->weight_decay : NAN;
+}
+
+/* The state for it is there from the start, or never. */
+static lt_status set_value(lt_ctx *ctx, void *self, const char *key, double now) {
+    sgd *s = self;
+    if (strcmp(key, "momentum")) {
+        return LT_SKIP;
+    }
+    if (!s->keeps && now != 0) {
+        return lt_fail(ctx, LT_ECONFIG, "momentum: 0 keeps no state, so a scheduler cannot raise it to %g; set momentum above 0, or "
+                       "cycle_momentum: false", now);
+    }
+    s->momentum = now;
+    return LT_OK;
 }
 
 static lt_status step(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups) {
@@ -57,4 +76,5 @@ LT_OPTIMIZER(SGD, sgd, "Stochastic gradient descent with momentum, as torch.opti
     .slots = slots,
     .lr = initial_lr,
     .value = value,
+    .set_value = set_value,
     .step = step);

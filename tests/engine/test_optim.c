@@ -87,7 +87,8 @@ static lt_status watch(lt_ctx *ctx, void *self, const lt_group *const *groups, u
 
 static const lt_slot seven = {"seven", 7};
 static const lt_slot *const watch_slots[] = {&seven, NULL};
-static const lt_optimizer watch_optimizer = {.base = {.struct_size = sizeof(lt_optimizer), .kind = "lt.optimizer/1", .id = "Watcher"},
+static const lt_optimizer watch_optimizer = {.base = {.struct_size = sizeof(lt_optimizer),
+                                                      .kind = "lt.optimizer/1", .id = "Watcher", .flags = LT_OPTIM_ELEMENTWISE},
                                              .slots = watch_slots, .lr = watch_lr, .step = watch};
 
 static void step_and_see(model *t, lth_optim *o, watcher *w, unsigned mask, const char *want) {
@@ -296,7 +297,7 @@ static void run_schedule(const char *name, const char *id, const char *key) {
     const lt_lr_scheduler *iface = (const lt_lr_scheduler *)component(id);
     lth_sched *s;
     void *self = instance(&t, &iface->base, PAIRS(key, values[1], cosine ? "eta_min" : "gamma", values[2]));
-    assert_int_equal(lth_sched_new(&s, o, iface, self, &t.ctx), LT_OK);
+    assert_int_equal(lth_sched_new(&s, o, &(lth_sched_part){.iface = iface, .self = self}, &t.ctx), LT_OK);
     for (int epoch = 0; epoch < 60; epoch++) {
         double lr = lth_optim_lr(o, 0);
         if (!(fabs(lr - want[epoch]) <= 1e-15 * want[epoch])) {
@@ -335,7 +336,7 @@ static void train(model *t, lth_optim *o, lth_sched *s, int from, int to) {
 static lth_sched *scheduler(model *t, lth_optim *o) {
     const lt_lr_scheduler *iface = (const lt_lr_scheduler *)component("CosineAnnealingLR");
     lth_sched *s;
-    assert_int_equal(lth_sched_new(&s, o, iface, instance(t, &iface->base, PAIRS("T_max", "10")), &t->ctx), LT_OK);
+    assert_int_equal(lth_sched_new(&s, o, &(lth_sched_part){.iface = iface, .self = instance(t, &iface->base, PAIRS("T_max", "10"))}, &t->ctx), LT_OK);
     return s;
 }
 

@@ -52,10 +52,15 @@ static lt_status configure(lt_ctx *ctx, void *self) {
     lt_freeze(ctx, net, true);
     return lt_ctx_status(ctx);
 }
+static double factor(void *self, int64_t epoch, uint32_t group) { return self && epoch ? 1.0 : (double)group; }
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     (void)self;
     (void)lt_use_optimizer(ctx, setup, "Adam", "lr: %g", 0.001);
     (void)lt_use_optimizer(ctx, setup, "Adam", "");
+    (void)lt_param_group(ctx, setup, "*.bias", "weight_decay: %g", 0.0);
+    (void)lt_param_group_module(ctx, setup, NULL, "lr: 0.1");
+    (void)lt_use_lambda_lr(ctx, setup, factor, self, NULL);
+    (void)lt_use_multiplicative_lr(ctx, setup, factor, self, NULL);
     (void)lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 3");
     return lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 3", .per_step = 1, .monitor = "val_loss");
 }
@@ -66,10 +71,6 @@ static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, l
     x = lt_conv2d(ctx, x, x, NULL, .padding = {1, 1});
     x = lt_max_pool2d(ctx, x, .kernel = {2, 2});
     x = lt_avg_pool2d(ctx, x, .kernel = {2, 2}, .ceil_mode = 1);
-    x = lt_attention(ctx, x, x, x);
-    x = lt_attention(ctx, x, x, x, .causal = 1, .mask = x);
-    x = lt_self_attention(ctx, x, 4, .causal = 1, .scale = 0.5);
-    x = lt_layer_norm(ctx, lt_embedding(ctx, x, x), x, NULL, 1e-5);
     if (LT_HAS(lt_gelu) && LT_HAS(lt_nn_conv2d) && LT_HAS(lt_request_stop)) { x = lt_gelu(ctx, x, false); }
     lt_log(ctx, "loss", x, LT_LOG_PROG_BAR | LT_LOG_EPOCH);
     lt_request_stop(ctx, "at %d", 3);

@@ -7,6 +7,8 @@
 /* Names the component in ctx->where; hand what it returns to lth_component_leave, which leaves the name there on failure. */
 lth_where lth_component_enter(lt_ctx *ctx, const lt_component *base, const char *hook);
 lt_status lth_component_leave(lt_ctx *ctx, lth_where before, lt_status returned);
+/* The table's lt_closure_loss. */
+lt_status lth_closure_loss(lt_ctx *ctx, lt_closure *closure, double *loss);
 
 typedef lt_status lth_save_hook(lt_ctx *ctx, void *self, lt_state_writer *out);
 typedef lt_status lth_load_hook(lt_ctx *ctx, void *self, const lt_state_reader *in);

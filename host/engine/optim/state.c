@@ -20,7 +20,9 @@ static lt_status save_param(const lth_optim *o, int64_t k, lth_snapshot *out, co
     const lth_array *a = &p->value->a;
     lth_engine *e = o->modules->engine;
     char path[PATH_SIZE];
-    for (int slot = 0; slot < o->n_slots; slot++) {
+    const lth_group *g = &o->groups[o->group_of[k]];
+    for (int i = 0; i < g->n_slots; i++) {
+        int slot = g->slot[i];
         snprintf(path, sizeof path, "%s/%s/%s", prefix, o->slot_names[slot], p->name);
         void *memory = lth_snapshot_reserve(out, path, a->dtype, a->ndim, a->shape, err);
         const void *from = lth_flat_at(o->modules, o->slots[slot], p->offset);
@@ -32,6 +34,11 @@ static lt_status save_param(const lth_optim *o, int64_t k, lth_snapshot *out, co
     return save_step(out, path, o->steps[k], err);
 }
 
+/* What the component saves of its first group stands where it stood before there were groups. */
+static void group_prefix(char *path, size_t size, const char *prefix, int32_t group) {
+    snprintf(path, size, group ? "%s/groups/%d" : "%s", prefix, (int)group);
+}
+
 lt_status lth_optim_save(const lth_optim *o, lt_ctx *ctx, lth_snapshot *out, const char *prefix, lth_error *err) {
     char path[PATH_SIZE];
     for (int64_t k = 0; k < o->modules->n_params; k++) {
@@ -39,12 +46,19 @@ lt_status lth_optim_save(const lth_optim *o, lt_ctx *ctx, lth_snapshot *out, con
             return err->code;
         }
     }
-    int64_t groups = 1;
+    int64_t groups = o->n_groups;
     snprintf(path, sizeof path, "%s/lr", prefix);
-    if (lth_snapshot_add(out, path, LT_F64, 1, &groups, &o->group.lr, err) != LT_OK) {
-        return err->code;
+    double *lr = lth_snapshot_reserve(out, path, LT_F64, 1, &groups, err);
+    for (int32_t g = 0; lr && g < o->n_groups; g++) {
+        lr[g] = o->groups[g].view.lr;
     }
-    return lth_component_save(&o->iface->base, o->self, o->iface->save, ctx, out, prefix, err);
+    for (int32_t g = 0; lr && g < o->n_groups; g++) {
+        group_prefix(path, sizeof path, prefix, g);
+        if (lth_component_save(&o->iface->base, o->groups[g].self, o->iface->save, ctx, out, path, err) != LT_OK) {
+            return err->code;
+        }
+    }
+    return lr ? LT_OK : err->code;
 }
 
 /* ---- loading ---- */
@@ -126,8 +140,9 @@ static lt_status load_param(lth_optim *o, int64_t k, const lth_snapshot *in, con
     if (step < 0) {
         return lth_fail(err, LT_EFORMAT, "'%s' in the checkpoint is no count of steps", path);
     }
-    for (int slot = 0; item && slot < o->n_slots; slot++) {
-        if (load_slot(o, slot, p, in, prefix, apply, err) != LT_OK) {
+    const lth_group *g = &o->groups[o->group_of[k]];
+    for (int i = 0; item && i < g->n_slots; i++) {
+        if (load_slot(o, g->slot[i], p, in, prefix, apply, err) != LT_OK) {
             return err->code;
         }
     }
@@ -140,8 +155,9 @@ lt_status lth_optim_load(lth_optim *o, lt_ctx *ctx, const lth_snapshot *in, cons
     int64_t n = o->modules->n_params;
     snprintf(path, sizeof path, "%s/lr", prefix);
     const lth_item *lr = lth_snapshot_get(in, path);
-    if (!lr || lr->dtype != LT_F64 || lr->size != sizeof(double)) {
-        return lth_fail(err, LT_EFORMAT, "the checkpoint has no '%s' with one learning rate", path);
+    if (!lr || lr->dtype != LT_F64 || lr->size != (size_t)o->n_groups * sizeof(double)) {
+        return lth_fail(err, LT_EFORMAT, "the checkpoint has no '%s' with %d learning rate%s, one for each parameter group", path, (int)o->n_groups,
+                        o->n_groups > 1 ? "s" : "");
     }
     if (check_known(o, in, prefix, err) != LT_OK) {
         return err->code;
@@ -152,6 +168,12 @@ lt_status lth_optim_load(lth_optim *o, lt_ctx *ctx, const lth_snapshot *in, cons
         }
     }
     o->spans_valid = false;
-    memcpy(&o->group.lr, lr->data, sizeof o->group.lr);
-    return lth_component_load(&o->iface->base, o->self, o->iface->load, ctx, in, prefix, err);
+    for (int32_t g = 0; g < o->n_groups; g++) {
+        o->groups[g].view.lr = ((const double *)lr->data)[g];
+        group_prefix(path, sizeof path, prefix, g);
+        if (lth_component_load(&o->iface->base, o->groups[g].self, o->iface->load, ctx, in, path, err) != LT_OK) {
+            return err->code;
+        }
+    }
+    return LT_OK;
 }

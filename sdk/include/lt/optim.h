@@ -12,6 +12,7 @@ enum { LT_MAX_SLOTS = 8 };
 /* base.flags. ELEMENTWISE: each element's update depends on that element alone. ANY_DTYPE: step looks at span->dtype; without it the host
  * refuses to run the optimizer on other parameters than f32. */
 enum { LT_OPTIM_ELEMENTWISE = 1, LT_OPTIM_ANY_DTYPE = 2 };
+enum { LT_LR_NEEDS_MONITOR = 1 };  /* base.flags of a scheduler: refused where the configuration names no monitor */
 
 typedef struct lt_slot { /* one state value per parameter element, saved as optimizer/<i>/<name> */
     const char *name;
@@ -38,6 +39,11 @@ typedef struct lt_group { /* a parameter group; lr is changed by schedulers */
  * like lt_optimizer.slots, asked for once, after the parameters are bound, and used instead of that one. Static. */
 #define LT_OPTIMIZER_SLOTS "lt.optimizer.slots/1"
 
+/* The loss as a function of the parameters: the trainer's forward and backward on the batch of this step. */
+typedef struct lt_closure lt_closure;
+
+/* Parameter groups: each has a self of its own, bound to the optimizer's parameters with the group's laid over them, and step is called
+ * once per group with that self. An author need not think of groups. */
 typedef struct lt_optimizer {
     lt_component base;
     const lt_slot *const *slots;    /* NULL at the end; NULL: none. Where LT_OPTIMIZER_SLOTS answers: all it may answer with */
@@ -47,6 +53,10 @@ typedef struct lt_optimizer {
     lt_status (*step)(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups);
     lt_status (*save)(lt_ctx *ctx, void *self, lt_state_writer *out);
     lt_status (*load)(lt_ctx *ctx, void *self, const lt_state_reader *in);
+    /* Sets what `value` tells, for schedulers: "momentum". LT_SKIP: there is no such value. NULL: none can be set. */
+    lt_status (*set_value)(lt_ctx *ctx, void *self, const char *key, double value);
+    /* Instead of step, for an optimizer that evaluates the loss several times a step (LBFGS): lt_closure_loss. One group only. */
+    lt_status (*step_closure)(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups, lt_closure *closure);
 } lt_optimizer;
 
 typedef struct lt_lr_state {
@@ -56,6 +66,7 @@ typedef struct lt_lr_state {
     const double *base_lr;          /* (n_groups) initial rates */
     double *lr;                     /* (n_groups) current, to be set */
     double metric;                  /* of the scheduler's monitor; NAN if it has none */
+    double *momentum;               /* (n_groups) current, may be set (Adam: the first beta); NAN: the optimizer has none */
 } lt_lr_state;
 typedef struct lt_lr_scheduler {
     lt_component base;
@@ -64,6 +75,25 @@ typedef struct lt_lr_scheduler {
     lt_status (*save)(lt_ctx *ctx, void *self, lt_state_writer *out);
     lt_status (*load)(lt_ctx *ctx, void *self, const lt_state_reader *in);
 } lt_lr_scheduler;
+
+/* A scheduler made of others: get_interface(LT_LR_CHILDREN) answers with this struct (static), and the host makes the components that
+ * the configuration lists as `schedulers:` (each a class_path with init_args), hands them over before the first step, and saves their
+ * state. They are called through their `step`, with an lt_lr_state of the caller's making. */
+#define LT_LR_CHILDREN "lt.lr_scheduler.children/1"
+typedef struct lt_lr_child {
+    uint32_t struct_size;
+    uint32_t reserved;
+    const lt_lr_scheduler *iface;
+    void *self;
+} lt_lr_child;
+typedef struct lt_lr_children {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* The array and what it points to live as long as self. Returning a failure (lt_fail) refuses them. */
+    lt_status (*take)(lt_ctx *ctx, void *self, const lt_lr_child *const *children, uint32_t n_children);
+} lt_lr_children;
+/* A factor for the rate of a group after `epoch` steps of the schedule. self: what was given with the function. */
+typedef double lt_lr_lambda(void *self, int64_t epoch, uint32_t group);
 
 typedef struct lt_optim_setup lt_optim_setup;
 typedef struct lt_lr_scheduler_opts { /* 0 means the default in brackets */
@@ -87,6 +117,10 @@ typedef struct lt_optim_api {
     lt_status (*sgd)(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args);
     /* slots 0, 1: exp_avg, exp_avg_sq (2: max_exp_avg_sq with amsgrad). */
     lt_status (*adam)(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args);
+    /* In configure_optimizers, after vuse_optimizer. */
+    lt_status (*vparam_group)(lt_ctx *ctx, lt_optim_setup *setup, const lt_module *module, const char *names, const char *format, va_list args);
+    lt_status (*use_lr_lambda)(lt_ctx *ctx, lt_optim_setup *setup, lt_lr_lambda *f, void *self, int32_t multiplicative, const lt_lr_scheduler_opts *opts);
+    lt_status (*closure_loss)(lt_ctx *ctx, lt_closure *closure, double *loss);
 } lt_optim_api;
 extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__optim");
 
@@ -100,11 +134,44 @@ static inline LT_PRINTF(4, 5) lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_s
     va_end(args);
     return status;
 }
-/* The same for the learning-rate scheduler, with its parameters as they are; opts NULL: stepped once an epoch. [setup] */
+/* A parameter group of its own for the parameters that `names` matches: state_dict names ("head.weight") or patterns ("*.bias",
+ * "blocks.?.norm*"; `*` any text, `?` any character), separated by spaces or commas. format makes what differs from the optimizer's
+ * parameters, as in lt_use_optimizer: lt_param_group(ctx, setup, "*.bias *norm*", "weight_decay: 0"). A parameter belongs to the first group
+ * that matches it; what is in none makes up the first group, before those that are made here. Beaten by `optimizer:` of the config.
+ * LT_ECONFIG, when the optimizer is made, for a group that matches nothing. [setup] */
+static inline LT_PRINTF(4, 5) lt_status lt_param_group(lt_ctx *ctx, lt_optim_setup *setup, const char *names, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    lt_status status = lt__optim->vparam_group(ctx, setup, NULL, names, format, args);
+    va_end(args);
+    return status;
+}
+/* The same for all parameters of a module and of what is in it. [setup] */
+static inline LT_PRINTF(4, 5) lt_status lt_param_group_module(lt_ctx *ctx, lt_optim_setup *setup, const lt_module *module, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    lt_status status = lt__optim->vparam_group(ctx, setup, module, NULL, format, args);
+    va_end(args);
+    return status;
+}
+/* A schedule that the model computes: every rate is the initial one times f(self, steps of the schedule so far, group), as PyTorch's
+ * LambdaLR. self: the model's, or anything that lives as long; opts NULL: stepped once an epoch. [setup] */
+LT_INLINE lt_status lt_use_lambda_lr(lt_ctx *ctx, lt_optim_setup *setup, lt_lr_lambda *f, void *self, const lt_lr_scheduler_opts *opts) {
+    return lt__optim->use_lr_lambda(ctx, setup, f, self, 0, opts);
+}
+/* The same with factors for the rate that stands, as PyTorch's MultiplicativeLR; f is first called for step 1. [setup] */
+LT_INLINE lt_status lt_use_multiplicative_lr(lt_ctx *ctx, lt_optim_setup *setup, lt_lr_lambda *f, void *self, const lt_lr_scheduler_opts *opts) {
+    return lt__optim->use_lr_lambda(ctx, setup, f, self, 1, opts);
+}
+/* Names the learning-rate scheduler as lt_use_optimizer does the optimizer, with its parameters as they are; opts NULL: stepped once an epoch. [setup] */
 LT_INLINE lt_status lt_use_lr_scheduler_with(lt_ctx *ctx, lt_optim_setup *setup, const char *id, const char *params,
                                              const lt_lr_scheduler_opts *opts) {
     return lt__optim->use_lr_scheduler(ctx, setup, id, params, opts);
 }
+/* In step_closure: the loss where the parameters are now, into *loss; the spans then hold its gradients. The first call of a step costs
+ * nothing: that loss is there already. Each other one runs the model's training_step and backward on the same batch again, with its hooks,
+ * as Lightning does; what training_step makes stays in memory until the step is over. [trainer] */
+LT_INLINE lt_status lt_closure_loss(lt_ctx *ctx, lt_closure *closure, double *loss) { return lt__optim->closure_loss(ctx, closure, loss); }
 /* In an optimizer's step: g = grad + weight_decay p; v = momentum v + (1 - dampening) g (v = g at the first step); p -= lr v, or with
  * nesterov lr (g + momentum v). slot 0: v; none needed without momentum. Sutskever et al. 2013, in PyTorch's form and order. [trainer] */
 LT_INLINE lt_status lt_optim_sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_args *args) { return lt__optim->sgd(ctx, span, args); }

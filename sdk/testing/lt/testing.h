@@ -68,6 +68,15 @@ struct lt_loader {
 struct lt_optim_setup {
     char optimizer[LT_MOCK_NAME], params[256], scheduler[LT_MOCK_NAME], scheduler_params[256];
     lt_lr_scheduler_opts opts;
+    struct { const lt_module *module; char names[128], params[256]; } groups[LT_MOCK_ITEMS]; /* of lt_param_group, in order */
+    int32_t n_groups;
+    lt_lr_lambda *lambda; /* of lt_use_lambda_lr and lt_use_multiplicative_lr, with the self given */
+    void *lambda_self;
+};
+struct lt_closure { /* a test's own loss: the parameters are where its spans point */
+    lt_status (*loss)(lt_ctx *ctx, void *arg, double *loss); /* writes the gradients too */
+    void *arg;
+    int32_t calls;
 };
 struct lt_file {
     char path[256];
@@ -154,7 +163,6 @@ struct lt_mock {
 
 #include <lt/mock/base.h>
 #include <lt/mock/tensor.h>
-#include <lt/mock/arith.h>
 #include <lt/mock/layers.h>
 #include <lt/mock/nn.h>
 #include <lt/mock/modules.h>

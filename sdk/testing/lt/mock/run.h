@@ -308,6 +308,34 @@ LT_MOCK lt_status lt_mock__use_lr_scheduler(lt_ctx *ctx, lt_optim_setup *setup, 
     }
     return LT_OK;
 }
+LT_MOCK LT_PRINTF(5, 0) lt_status lt_mock__vparam_group(lt_ctx *ctx, lt_optim_setup *setup, const lt_module *module, const char *names,
+                                                        const char *format, va_list args) {
+    int32_t k = setup->n_groups;
+    if (k == LT_MOCK_ITEMS) {
+        lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host keeps %d parameter groups", (int)LT_MOCK_ITEMS);
+        return LT_EUNSUPPORTED;
+    }
+    setup->groups[k].module = module;
+    lt_mock__copy(setup->groups[k].names, sizeof setup->groups[k].names, names);
+    vsnprintf(setup->groups[k].params, sizeof setup->groups[k].params, format, args);
+    setup->n_groups++;
+    return LT_OK;
+}
+LT_MOCK lt_status lt_mock__use_lr_lambda(lt_ctx *ctx, lt_optim_setup *setup, lt_lr_lambda *f, void *self, int32_t multiplicative,
+                                         const lt_lr_scheduler_opts *opts) {
+    (void)ctx;
+    lt_mock__copy(setup->scheduler, sizeof setup->scheduler, multiplicative ? "MultiplicativeLR" : "LambdaLR");
+    setup->lambda = f;
+    setup->lambda_self = self;
+    if (opts) {
+        setup->opts = *opts;
+    }
+    return LT_OK;
+}
+LT_MOCK lt_status lt_mock__closure_loss(lt_ctx *ctx, lt_closure *closure, double *loss) {
+    closure->calls++;
+    return closure->loss(ctx, closure->arg, loss);
+}
 LT_MOCK lt_status lt_mock__sgd(lt_ctx *ctx, const lt_span *s, const lt_sgd_args *a) {
     float *param = (float *)s->param, *grad = (float *)s->grad, *momentum = (float *)s->slot[0];
     (void)ctx;
