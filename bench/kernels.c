@@ -138,7 +138,7 @@ static void linear(int64_t N, int64_t I, int64_t O, int act, const char *need) {
              .out = array(2, (int64_t[]){N, O}, LT_F32, 0),
              .attrs = {.i = {act}}};
     char name[64];
-    snprintf(name, sizeof name, "linear %lldx%lld -> %lld%s", (long long)N, (long long)I, (long long)O, act ? " relu" : "");
+    snprintf(name, sizeof name, "linear %lldx%lld -> %lld%s", (long long)N, (long long)I, (long long)O, act == LT_ACT_RELU ? " relu" : act ? " gelu" : "");
     measure(&j, name, LTH_OP_LINEAR, 3, need, 2e-6 * (double)(N * I * O));
 }
 static void conv(int64_t N, int64_t C, int64_t H, int64_t O, int64_t K, int64_t pad, int act, int pool, int layout, const char *need) {
@@ -160,6 +160,21 @@ static void entropy(int64_t N, int64_t C) {
     }
     j.in[1].data = labels;
     measure(&j, "cross_entropy", LTH_OP_CROSS_ENTROPY, 2, "10", 0);
+}
+static void self_attention(int64_t B, int64_t T, int64_t heads, int64_t D, int causal) {
+    job j = {.in = {array(3, (int64_t[]){B, T, 3 * heads * D}, LT_F32, 0)}, .out = array(3, (int64_t[]){B, T, heads * D}, LT_F32, 0),
+             .attrs = {.i = {causal, heads}}};
+    char name[64];
+    snprintf(name, sizeof name, "self_attention %lldx%lld, %lld heads of %lld%s", (long long)B, (long long)T, (long long)heads, (long long)D,
+             causal ? ", causal" : "");
+    measure(&j, name, LTH_OP_SELF_ATTENTION, 1, "1", 4e-6 * (double)(B * heads * T * T * D) * (causal ? .5 : 1));
+}
+static void layer_norm(int64_t N, int64_t C) {
+    job j = {.in = {array(2, (int64_t[]){N, C}, LT_F32, 0), array(1, &C, LT_F32, 0), array(1, &C, LT_F32, 0)},
+             .out = array(2, (int64_t[]){N, C}, LT_F32, 0), .attrs = {.f = {1e-5}}};
+    char name[64];
+    snprintf(name, sizeof name, "layer_norm %lldx%lld", (long long)N, (long long)C);
+    measure(&j, name, LTH_OP_LAYER_NORM, 3, "111", 0);
 }
 static void mse(int64_t N, int64_t C) {
     job j = {.in = {array(2, (int64_t[]){N, C}, LT_F32, 0), array(2, (int64_t[]){N, C}, LT_F32, 0)}, .out = array(0, NULL, LT_F32, 0)};
@@ -183,7 +198,7 @@ static void adam(int64_t n) {
     total += t;
 }
 static void begin(const char *name) {
-    printf("\n%s, batch 64\n", name);
+    printf("\n%s\n", name);
     total = 0;
 }
 static void end(void) { printf("%-46s %8.1f us\n", "sum of the kernels", total); }
@@ -197,13 +212,13 @@ int main(int argc, char **argv) {
     }
     printf("%s\n", cpu->describe(device));
     peak();
-    begin("LinearClassifier 784-128-10");
+    begin("LinearClassifier 784-128-10, batch 64");
     linear(64, 784, 128, LT_ACT_RELU, "011");
     linear(64, 128, 10, 0, "111");
     entropy(64, 10);
     adam(101770);
     end();
-    begin("LitAutoEncoder 784-64-3-64-784");
+    begin("LitAutoEncoder 784-64-3-64-784, batch 64");
     linear(64, 784, 64, LT_ACT_RELU, "011");
     linear(64, 64, 3, 0, "111");
     linear(64, 3, 64, LT_ACT_RELU, "111");
@@ -211,7 +226,7 @@ int main(int argc, char **argv) {
     mse(64, 784);
     adam(101651);
     end();
-    begin("LeNet");
+    begin("LeNet, batch 64");
     conv(64, 1, 28, 6, 5, 2, LT_ACT_RELU, 2, 0, "011");
     conv(64, 6, 14, 16, 5, 0, LT_ACT_RELU, 2, LTH_N16C, "111");
     copy_from(64, 16, 5, LTH_N16C, "flatten 64x16x5x5 from N16C");
@@ -221,13 +236,24 @@ int main(int argc, char **argv) {
     entropy(64, 10);
     adam(61706);
     end();
-    begin("Example CNN");
+    begin("Example CNN, batch 64");
     conv(64, 1, 28, 32, 3, 0, LT_ACT_RELU, 0, 0, "011");
     conv(64, 32, 26, 64, 3, 0, LT_ACT_RELU, 2, LTH_C16, "111");
     copy_from(64, 64, 12, LTH_C16, "flatten 64x64x12x12 from C16");
     linear(64, 9216, 128, LT_ACT_RELU, "111");
     linear(64, 128, 10, 0, "111");
     adam(1199882);
+    end();
+    begin("GPT 384 wide, 8 x 256 tokens (one layer and the head)");
+    linear(2048, 384, 1152, 0, "111");
+    self_attention(8, 256, 6, 64, 1);
+    linear(2048, 384, 384, 0, "111");
+    linear(2048, 384, 1536, 0, "111");
+    linear(2048, 384, 1536, LT_ACT_GELU, "111");
+    linear(2048, 1536, 384, 0, "111");
+    linear(2048, 384, 65, 0, "111");
+    layer_norm(2048, 384);
+    entropy(2048, 65);
     end();
     cpu->close(device);
     return 0;

@@ -158,7 +158,17 @@ static void golden(void **state) {
 
 #define GOLDEN(group) {"cpu golden " group, golden, NULL, NULL, (void *)(uintptr_t)group}
 int main(void) {
-    const struct CMUnitTest tests[] = {GOLDEN("elementwise"), GOLDEN("shape"), GOLDEN("linear"), GOLDEN("conv"), GOLDEN("pool"),
-                                       GOLDEN("norm"),        GOLDEN("loss"),  GOLDEN("transformer")};
+    const struct CMUnitTest tests[] = {
+        GOLDEN("elementwise"),
+        GOLDEN("shape"),
+        GOLDEN("linear"),
+        GOLDEN("conv"),
+        GOLDEN("pool"),
+        GOLDEN("norm"),
+        GOLDEN("loss"),
+        GOLDEN("transformer"),
+        GOLDEN("attention"),
+        GOLDEN("arith"),
+    };
     return cmocka_run_group_tests_name("engine.cpu_golden", tests, NULL, NULL);
 }

@@ -196,8 +196,17 @@ static void golden_updates(void **state) {
 #define GOLDEN(group) {"golden " group, golden, NULL, NULL, (void *)(uintptr_t)group}
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_updates), GOLDEN("elementwise"), GOLDEN("shape"), GOLDEN("linear"), GOLDEN("conv"), GOLDEN("pool"),
-        GOLDEN("norm"), GOLDEN("loss"), GOLDEN("transformer"),
+        cmocka_unit_test(golden_updates),
+        GOLDEN("elementwise"),
+        GOLDEN("shape"),
+        GOLDEN("linear"),
+        GOLDEN("conv"),
+        GOLDEN("pool"),
+        GOLDEN("norm"),
+        GOLDEN("loss"),
+        GOLDEN("transformer"),
+        GOLDEN("attention"),
+        GOLDEN("arith"),
     };
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -1,6 +1,6 @@
 """Writes the golden data of lthost's tests from PyTorch. Run by hand when a case is added; the files are committed.
 
-    scripts/python_env.sh torch && $LTHOST_VENV/bin/python tests/golden/generate.py [--only rng,init,ops,optim,train]
+    scripts/python_env.sh torch && $LTHOST_VENV/bin/python tests/golden/generate.py [--only rng,init,ops,arith,optim,train]
 
 File format: goldfile.py; reader for C: golden.h. Tests read the files and never need Python. `meta/*` records are texts.
 `<tensor>.fnv` is the FNV-1a 64 checksum of a tensor's raw bytes (gold_fnv1a). All integers are i64, all flags bool.
@@ -12,6 +12,7 @@ rng.bin    seed<S>/<what>, S in 0, 42, 2147483653, 1099511627783; every record f
            randn 1) without seeding between. randn of >= 16 elements is the AVX2/AVX-512 path of PyTorch (Cephes-style
            log and sincos polynomials); ATEN_CPU_CAPABILITY=default gives other last bits.
 init.bin   <layer>/<state_dict key> after manual_seed(0) for each layer; sequential/<key>: one model, one seed.
+ops_arith.bin  see gold_arith.py
 ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gout0,gin<i>}
 optim.bin  see gold_optim.py
 resnet_gradients.bin  see gold_resnet.py
@@ -90,15 +91,29 @@ def write_resnet():
     save("resnet_gradients", lambda g: gold_resnet.write(g, mnist_folder()))
 
 
+def write_attention():
+    import gold_attention
+
+    save("ops_attention", gold_attention.write_attention)
+
+
+def write_arith():
+    import gold_arith
+
+    save("ops_arith", gold_arith.write_arith)
+
+
 PARTS = {
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),
     "ops": write_ops,
+    "arith": write_arith,
     "optim": write_optim,
     "optimizers": write_optimizers,
     "sched": write_sched,
     "train": write_train,
     "resnet": write_resnet,
+    "attention": write_attention,
 }
 
 

@@ -71,6 +71,10 @@ static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, l
     x = lt_conv2d(ctx, x, x, NULL, .padding = {1, 1});
     x = lt_max_pool2d(ctx, x, .kernel = {2, 2});
     x = lt_avg_pool2d(ctx, x, .kernel = {2, 2}, .ceil_mode = 1);
+    x = lt_attention(ctx, x, x, x);
+    x = lt_attention(ctx, x, x, x, .causal = 1, .mask = x);
+    x = lt_self_attention(ctx, x, 4, .causal = 1, .scale = 0.5);
+    x = lt_layer_norm(ctx, lt_embedding(ctx, x, x), x, NULL, 1e-5);
     if (LT_HAS(lt_gelu) && LT_HAS(lt_nn_conv2d) && LT_HAS(lt_request_stop)) { x = lt_gelu(ctx, x, false); }
     lt_log(ctx, "loss", x, LT_LOG_PROG_BAR | LT_LOG_EPOCH);
     lt_request_stop(ctx, "at %d", 3);

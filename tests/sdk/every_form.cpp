@@ -32,6 +32,7 @@ struct net : base_net { // hooks are found through a class between, too
     lt_status training_step(lt_ctx *ctx, const lt_batch *batch, lt_step_out *out) override {
         lt_tensor *y = lt_conv2d(ctx, lt_batch_get(ctx, batch, 0), nullptr, nullptr, lt::conv2d().padding(1, 2));
         if (LT_HAS(lt_gelu)) { y = lt_max_pool2d(ctx, y, lt::pool2d(2).ceil_mode(true)); }
+        y = lt_attention(ctx, y, y, lt_self_attention(ctx, y, 2), lt::attention().causal(true).scale(0.5));
         return lt_step_loss(ctx, out, lt_conv2d(ctx, y, y, y));
     }
 };

@@ -2,6 +2,7 @@
  * A refusal names the op, the argument and the shapes, and says what would fit. Rules look at no data and allocate nothing. */
 #include "engine/ops/shapes.h"
 #include "base/str.h"
+#include <math.h>
 #include <string.h>
 
 lth_shape_text lth_shown(const lth_array *a) {
@@ -59,6 +60,9 @@ static lt_status check_same(const lth_call *call, lth_error *err) {
     case LTH_OP_RELU:
     case LTH_OP_ADD_SCALAR:
     case LTH_OP_MUL_SCALAR:
+    case LTH_OP_SQUARE:
+    case LTH_OP_SIGN:
+    case LTH_OP_CLAMP:
         if (call->in[0]->dtype == LT_BOOL) {
             return lth_fail(err, LT_EDTYPE, "%s: x is bool, but must be a number; use lt_cast", lth_op_name(call->op));
         }
@@ -78,6 +82,12 @@ lt_status lth_shape_same(lth_call *call, lth_error *err) {
     }
     if (call->op == LTH_OP_DROPOUT && !(call->attrs->f[0] >= 0 && call->attrs->f[0] <= 1)) {
         return lth_fail(err, LT_EINVAL, "dropout: p is %g, but must lie between 0 and 1", call->attrs->f[0]);
+    }
+    if (call->op == LTH_OP_CLAMP && (isnan(call->attrs->f[0]) || isnan(call->attrs->f[1]))) {
+        return lth_fail(err, LT_EINVAL, "clamp: a bound is NaN; give an infinite one for no bound");
+    }
+    if (call->op == LTH_OP_SOFTPLUS && !(call->attrs->f[0] > 0)) {
+        return lth_fail(err, LT_EINVAL, "softplus: beta is %g, but must be more than 0", call->attrs->f[0]);
     }
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     return LT_OK;
@@ -136,7 +146,7 @@ lt_status lth_shape_broadcast(lth_call *call, lth_error *err) {
     if (call->in[0]->dtype == LT_BOOL) {
         return lth_fail(err, LT_EDTYPE, "%s: a is bool, but must be a number; use lt_cast", lth_op_name(call->op));
     }
-    if (call->op == LTH_OP_DIV) {
+    if (call->op == LTH_OP_DIV || call->op == LTH_OP_POW) {
         LTH_GOOD(lth_need_float(call, 0, "a", err));
     }
     return broadcast_as(call, call->in[0]->dtype, err);
@@ -146,7 +156,7 @@ lt_status lth_shape_compare(lth_call *call, lth_error *err) { return broadcast_a
 
 /* ---- reductions ---- */
 
-static lt_status reduce_to(lth_call *call, lt_dtype dtype, lth_error *err) {
+lt_status lth_reduce_to(lth_call *call, lt_dtype dtype, lth_error *err) {
     const lth_array *x = call->in[0];
     const int64_t *i = call->attrs->i;
     unsigned reduced = 0;
@@ -181,15 +191,15 @@ static lt_status reduce_to(lth_call *call, lt_dtype dtype, lth_error *err) {
 
 lt_status lth_shape_reduce(lth_call *call, lth_error *err) {
     lt_dtype dtype = call->in[0]->dtype;
-    if (call->op == LTH_OP_MEAN) {
+    if (call->op != LTH_OP_SUM && call->op != LTH_OP_PROD) {
         LTH_GOOD(lth_need_float(call, 0, "x", err));
     }
-    return reduce_to(call, lth_is_float(dtype) ? dtype : LT_I64, err); /* whole numbers add up in i64, as in PyTorch */
+    return lth_reduce_to(call, lth_is_float(dtype) ? dtype : LT_I64, err); /* whole numbers add up in i64, as in PyTorch */
 }
 
 lt_status lth_shape_argreduce(lth_call *call, lth_error *err) {
     const lth_array *x = call->in[0];
-    LTH_GOOD(reduce_to(call, LT_I64, err));
+    LTH_GOOD(lth_reduce_to(call, LT_I64, err));
     if (call->attrs->i[0] == 1 && x->ndim > 0 && x->shape[call->attrs->i[1]] == 0) {
         return lth_fail(err, LT_ESHAPE, "%s: x %s is empty along dimension %lld", lth_op_name(call->op), lth_shown(x).text,
                         (long long)call->attrs->i[1]);

@@ -6,7 +6,8 @@
 /* Each sets dtype, ndim and shape of call->out[] from inputs and attributes, or fails naming op, argument and shapes. */
 #define LTH_SHAPE_RULES(X) \
     X(same) X(cast) X(given) X(given_view) X(broadcast) X(compare) X(reduce) X(argreduce) X(permute) X(slice) X(cat) \
-    X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention)
+    X(to_bool) X(where) X(extreme) X(extreme_along) X(cumsum) \
+    X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention) X(self_attention)
 #define LTH__RULE(name) lt_status lth_shape_##name(lth_call *call, lth_error *err);
 LTH_SHAPE_RULES(LTH__RULE)
 #undef LTH__RULE
@@ -22,5 +23,7 @@ lt_status lth_need_dtype(const lth_call *call, int k, const char *name, lt_dtype
 lt_status lth_need_same_dtype(const lth_call *call, int a, const char *name_a, int b, const char *name_b, lth_error *err);
 /* The shape of a and b broadcast over their first dims (all but the last `keep`); false if they do not. Writes ndim dims to shape. */
 bool lth_broadcast(const lth_array *a, const lth_array *b, int keep, int *ndim, int64_t *shape);
+/* Output 0 of a reduction: dims [i0 number, i1.., i9 keepdim] gone or 1. Refuses dimensions that x has not, or that are given twice. */
+lt_status lth_reduce_to(lth_call *call, lt_dtype dtype, lth_error *err);
 #define LTH_GOOD(expression) do { lt_status status_ = (expression); if (status_ != LT_OK) { return status_; } } while (0)
 #endif

@@ -284,19 +284,17 @@ lt_status lth_shape_embedding(lth_call *call, lth_error *err) {
     return LT_OK;
 }
 
-static lt_status check_mask(const lth_call *call, lth_error *err) {
-    const lth_array *q = call->in[0], *k = call->in[1], *mask = optional(call, 3);
+static lt_status check_mask(const lth_call *call, const lth_array *mask, const int64_t *scores, lth_error *err) {
     if (!mask) {
         return LT_OK;
     }
-    int64_t scores[4] = {q->shape[0], q->shape[1], q->shape[2], k->shape[2]};
-    bool fits = mask->ndim <= 4 && (mask->dtype == LT_BOOL || mask->dtype == q->dtype);
+    bool fits = mask->ndim <= 4 && (mask->dtype == LT_BOOL || mask->dtype == call->in[0]->dtype);
     for (int d = 0; fits && d < mask->ndim; d++) {
         fits = mask->shape[d] == 1 || mask->shape[d] == scores[4 - mask->ndim + d];
     }
     if (!fits) {
-        return lth_fail(err, LT_ESHAPE, "attention: mask %s of %s does not fit: it must broadcast to (%lld, %lld, %lld, %lld) and be bool or as q",
-                        lth_shown(mask).text, lth_dtype_name(mask->dtype), (long long)scores[0], (long long)scores[1], (long long)scores[2],
+        return lth_fail(err, LT_ESHAPE, "%s: mask %s of %s does not fit: it must broadcast to (%lld, %lld, %lld, %lld) and be bool or as q",
+                        name_of(call), lth_shown(mask).text, lth_dtype_name(mask->dtype), (long long)scores[0], (long long)scores[1], (long long)scores[2],
                         (long long)scores[3]);
     }
     return LT_OK;
@@ -315,8 +313,27 @@ lt_status lth_shape_attention(lth_call *call, lth_error *err) {
         return lth_fail(err, LT_ESHAPE, "attention: q %s, k %s and v %s do not fit: they must be (B, heads, T, D), with equal B and heads, "
                         "D of q and k, T of k and v", lth_shown(q).text, lth_shown(k).text, lth_shown(v).text);
     }
-    LTH_GOOD(check_mask(call, err));
+    const int64_t scores[4] = {q->shape[0], q->shape[1], q->shape[2], k->shape[2]};
+    LTH_GOOD(check_mask(call, optional(call, 3), scores, err));
     lth_out_set(call, 0, q->dtype, 4, q->shape);
     call->out[0]->shape[3] = v->shape[3];
+    return LT_OK;
+}
+
+lt_status lth_shape_self_attention(lth_call *call, lth_error *err) {
+    const lth_array *x = call->in[0];
+    const int64_t heads = call->attrs->i[1];
+    LTH_GOOD(lth_need_float(call, 0, "x", err));
+    if (heads < 1) {
+        return lth_fail(err, LT_EINVAL, "self_attention: %lld heads; it takes 1 or more", (long long)heads);
+    }
+    if (x->ndim != 3 || x->shape[2] % (3 * heads)) {
+        return lth_fail(err, LT_ESHAPE, "self_attention: x %s must be (B, T, 3 E), E a multiple of the %lld heads: q, k and v side by side",
+                        lth_shown(x).text, (long long)heads);
+    }
+    const int64_t scores[4] = {x->shape[0], heads, x->shape[1], x->shape[1]};
+    LTH_GOOD(check_mask(call, optional(call, 1), scores, err));
+    lth_out_set(call, 0, x->dtype, 3, x->shape);
+    call->out[0]->shape[2] = x->shape[2] / 3;
     return LT_OK;
 }

@@ -80,7 +80,7 @@ static lt_tensor *api_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training
 /* ---- dimensions ---- */
 
 /* dim counted from the front; -1 and the failure if x has none such. A scalar counts as one dimension where PyTorch lets it. */
-static int real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op, void *caller) {
+int lth_real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op, void *caller) {
     int ndim = x->a.ndim ? x->a.ndim : 1, d = dim < 0 ? dim + ndim : dim;
     if (d >= 0 && d < ndim) {
         return d;
@@ -92,20 +92,25 @@ static int real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op
     return -1;
 }
 
-static lt_tensor *reduce(lt_ctx *ctx, lth_op op, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, void *caller) {
-    lth_attrs attrs = {.i = {[0] = ndims, [9] = keepdim}};
+bool lth_reduced_dims(lt_ctx *ctx, lth_op op, const lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, lth_attrs *attrs, void *caller) {
+    *attrs = (lth_attrs){.i = {[0] = ndims, [9] = keepdim}};
     if (ndims < 0 || ndims > LT_MAX_DIMS) {
         lth_fail(&ctx->error, LT_EINVAL, "%s: %d dimensions given", lth_op_name(op), (int)ndims);
-        return NULL;
+        return false;
     }
     for (int k = 0; k < ndims; k++) {
-        int d = real_dim(ctx, x, dims[k], lth_op_name(op), caller);
+        int d = lth_real_dim(ctx, x, dims[k], lth_op_name(op), caller);
         if (d < 0) {
-            return NULL;
+            return false;
         }
-        attrs.i[1 + k] = d;
+        attrs->i[1 + k] = d;
     }
-    return lth_apply(ctx, op, &x, 1, &attrs, caller);
+    return true;
+}
+
+static lt_tensor *reduce(lt_ctx *ctx, lth_op op, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, void *caller) {
+    lth_attrs attrs;
+    return lth_reduced_dims(ctx, op, x, dims, ndims, keepdim, &attrs, caller) ? lth_apply(ctx, op, &x, 1, &attrs, caller) : NULL;
 }
 
 static lt_tensor *api_sum(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
@@ -133,7 +138,7 @@ static lt_tensor *api_argmax(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdi
 }
 
 static lt_tensor *along(lt_ctx *ctx, lth_op op, lt_tensor *x, int32_t dim, void *caller) {
-    int d = real_dim(ctx, x, dim, lth_op_name(op), caller);
+    int d = lth_real_dim(ctx, x, dim, lth_op_name(op), caller);
     lth_attrs attrs = {.i = {d}};
     return d < 0 ? NULL : lth_apply(ctx, op, &x, 1, &attrs, caller);
 }
@@ -177,7 +182,7 @@ static lt_tensor *api_flatten(lt_ctx *ctx, lt_tensor *x, int32_t start_dim) {
 static lt_tensor *api_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) {
     ENTER("lt_transpose");
     GIVEN(x, 2, "lt_transpose");
-    int d0 = real_dim(ctx, x, dim0, "transpose", LTH_CALLER), d1 = real_dim(ctx, x, dim1, "transpose", LTH_CALLER);
+    int d0 = lth_real_dim(ctx, x, dim0, "transpose", LTH_CALLER), d1 = lth_real_dim(ctx, x, dim1, "transpose", LTH_CALLER);
     if (d0 < 0 || d1 < 0) {
         return NULL;
     }
@@ -204,7 +209,7 @@ static lt_tensor *api_permute(lt_ctx *ctx, lt_tensor *x, const int32_t *dims) {
 static lt_tensor *api_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) {
     ENTER("lt_slice");
     GIVEN(x, 2, "lt_slice");
-    int d = real_dim(ctx, x, dim, "slice", LTH_CALLER);
+    int d = lth_real_dim(ctx, x, dim, "slice", LTH_CALLER);
     if (d < 0) {
         return NULL;
     }
@@ -227,7 +232,7 @@ static lt_tensor *api_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, i
             return NULL;
         }
     }
-    int d = real_dim(ctx, items[0], dim, "cat", LTH_CALLER);
+    int d = lth_real_dim(ctx, items[0], dim, "cat", LTH_CALLER);
     if (d < 0) {
         return NULL;
     }
@@ -343,6 +348,50 @@ static lt_tensor *api_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *t
     return lth_apply(ctx, LTH_OP_CROSS_ENTROPY, in, o.weight ? 3 : 2, &attrs, LTH_CALLER);
 }
 
+/* ---- transformers ---- */
+
+static lt_tensor *api_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
+    ENTER("lt_layer_norm");
+    GIVEN(x, 2, "lt_layer_norm");
+    lt_tensor *in[3] = {x, weight, bias};
+    lth_attrs attrs = {.f = {eps}};
+    return lth_apply(ctx, LTH_OP_LAYER_NORM, in, bias ? 3 : weight ? 2 : 1, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) {
+    ENTER("lt_embedding");
+    GIVEN(indices, 2, "lt_embedding");
+    GIVEN(weight, 3, "lt_embedding");
+    lt_tensor *in[2] = {indices, weight};
+    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, NULL, LTH_CALLER);
+}
+
+static lt_tensor *api_attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
+    ENTER("lt_attention");
+    GIVEN(q, 2, "lt_attention");
+    GIVEN(k, 3, "lt_attention");
+    GIVEN(v, 4, "lt_attention");
+    lt_attention_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_attention", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[4] = {q, k, v, o.mask};
+    lth_attrs attrs = {.i = {o.causal != 0}, .f = {o.scale}};
+    return lth_apply(ctx, LTH_OP_ATTENTION, in, o.mask ? 4 : 3, &attrs, LTH_CALLER);
+}
+
+static lt_tensor *api_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts) {
+    ENTER("lt_self_attention");
+    GIVEN(qkv, 2, "lt_self_attention");
+    lt_attention_opts o;
+    if (!read_opts(ctx, &o, sizeof o, opts, "lt_self_attention", LTH_CALLER)) {
+        return NULL;
+    }
+    lt_tensor *in[2] = {qkv, o.mask};
+    lth_attrs attrs = {.i = {o.causal != 0, heads}, .f = {o.scale}};
+    return lth_apply(ctx, LTH_OP_SELF_ATTENTION, in, o.mask ? 2 : 1, &attrs, LTH_CALLER);
+}
+
 const lt_tensor_api lth_tensor_table = {
     .struct_size = sizeof(lt_tensor_api),
     .ndim = lth_api_ndim, .size = lth_api_size, .numel = lth_api_numel, .dtype = lth_api_dtype, .item = lth_api_item, .doubles = lth_api_doubles,
@@ -357,4 +406,10 @@ const lt_tensor_api lth_tensor_table = {
     .reshape = api_reshape, .flatten = api_flatten, .transpose = api_transpose, .permute = api_permute, .slice = api_slice, .cat = api_cat,
     .matmul = api_matmul, .linear = api_linear, .conv2d = api_conv2d, .max_pool2d = api_max_pool2d, .avg_pool2d = api_avg_pool2d,
     .mse_loss = api_mse_loss, .cross_entropy = api_cross_entropy, .accuracy = api_accuracy,
+    .layer_norm = api_layer_norm, .embedding = api_embedding, .attention = api_attention, .self_attention = api_self_attention,
+#define LTH_SLOT(name, OP) .name = lth_api_##name,
+    LTH_ARITH_BINARY(LTH_SLOT) LTH_ARITH_UNARY(LTH_SLOT) LTH_ARITH_NUMBER(LTH_SLOT) LTH_ARITH_NUMBERS(LTH_SLOT)
+    LTH_ARITH_REDUCE(LTH_SLOT) LTH_ARITH_SPREAD(LTH_SLOT) LTH_ARITH_ALONG(LTH_SLOT)
+#undef LTH_SLOT
+    .where = lth_api_where, .argmin = lth_api_argmin, .cumsum = lth_api_cumsum,
 };

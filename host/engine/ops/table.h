@@ -1,4 +1,4 @@
-/* engine/ops/table.h - the slots of lt.tensor/1 that run no operation (facts.c), for the table in table.c. */
+/* engine/ops/table.h - the slots of lt.tensor/1 that stand in other files (facts.c, table_arith.c), for the table in table.c. */
 #ifndef LTH_TENSOR_TABLE_H
 #define LTH_TENSOR_TABLE_H
 #include "engine/ops/ops.h"
@@ -17,4 +17,38 @@ lt_tensor *lth_api_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const in
 lt_tensor *lth_api_arange(lt_ctx *ctx, lt_dtype dtype, double start, double end, double step);
 lt_tensor *lth_api_rand(lt_ctx *ctx, int32_t ndim, const int64_t *shape);
 lt_tensor *lth_api_randn(lt_ctx *ctx, int32_t ndim, const int64_t *shape);
+
+/* ---- table_arith.c: arithmetic and reductions beyond the first ones. Shown in X(): slots by the arguments they take ---- */
+#define LTH_ARITH_BINARY(X) \
+    X(ne, NE) X(lt, LT) X(le, LE) X(gt, GT) X(ge, GE) X(logical_and, LOGICAL_AND) X(logical_or, LOGICAL_OR) \
+    X(maximum, MAXIMUM) X(minimum, MINIMUM) X(pow, POW)
+#define LTH_ARITH_UNARY(X) \
+    X(logical_not, LOGICAL_NOT) X(rsqrt, RSQRT) X(sin, SIN) X(cos, COS) X(erf, ERF) X(square, SQUARE) X(reciprocal, RECIPROCAL) \
+    X(sign, SIGN) X(floor, FLOOR) X(ceil, CEIL) X(round, ROUND) X(silu, SILU) X(hardswish, HARDSWISH)
+#define LTH_ARITH_NUMBER(X) X(pow_scalar, POW_SCALAR) X(leaky_relu, LEAKY_RELU) X(elu, ELU)
+#define LTH_ARITH_NUMBERS(X) X(clamp, CLAMP) X(softplus, SOFTPLUS)
+#define LTH_ARITH_REDUCE(X) X(max, MAX) X(min, MIN) X(prod, PROD) X(logsumexp, LOGSUMEXP)
+#define LTH_ARITH_SPREAD(X) X(var, VAR) X(std, STD)
+#define LTH_ARITH_ALONG(X) X(max_along, MAX_ALONG) X(min_along, MIN_ALONG)
+#define LTH__BINARY(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+#define LTH__UNARY(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x);
+#define LTH__NUMBER(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x, double first);
+#define LTH__NUMBERS(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x, double first, double second);
+#define LTH__REDUCE(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
+#define LTH__SPREAD(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, double correction);
+#define LTH__ALONG(name, OP) lt_tensor *lth_api_##name(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim, lt_tensor **indices);
+LTH_ARITH_BINARY(LTH__BINARY)
+LTH_ARITH_UNARY(LTH__UNARY)
+LTH_ARITH_NUMBER(LTH__NUMBER)
+LTH_ARITH_NUMBERS(LTH__NUMBERS)
+LTH_ARITH_REDUCE(LTH__REDUCE)
+LTH_ARITH_SPREAD(LTH__SPREAD)
+LTH_ARITH_ALONG(LTH__ALONG)
+lt_tensor *lth_api_where(lt_ctx *ctx, lt_tensor *condition, lt_tensor *a, lt_tensor *b);
+lt_tensor *lth_api_argmin(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim);
+lt_tensor *lth_api_cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+
+/* table.c: dim counted from the front; -1 and the failure if x has none such. Dimensions of a reduction as its attributes; false likewise. */
+int lth_real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op, void *caller);
+bool lth_reduced_dims(lt_ctx *ctx, lth_op op, const lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, lth_attrs *attrs, void *caller);
 #endif

@@ -45,6 +45,13 @@ typedef struct lt_cross_entropy_opts {
     lt_tensor *weight; /* (C) f32 or NULL */
 } lt_cross_entropy_opts;
 
+typedef struct lt_attention_opts { /* 0 means the default in brackets */
+    uint32_t struct_size;
+    uint8_t causal, reserved[3]; /* [no] row i looks at keys 0..i only */
+    double scale;                /* [1/sqrt D] */
+    lt_tensor *mask;             /* [NULL] broadcasts to (B, heads, T, S): bool, true where a key may be looked at, or added to the scores */
+} lt_attention_opts;
+
 typedef struct lt_tensor_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -108,6 +115,53 @@ typedef struct lt_tensor_api {
     lt_tensor *(*mse_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction);
     lt_tensor *(*cross_entropy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts);
     lt_tensor *(*accuracy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target);
+    /* -- transformers -- */
+    lt_tensor *(*layer_norm)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps);
+    lt_tensor *(*embedding)(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight);
+    lt_tensor *(*attention)(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts);
+    lt_tensor *(*self_attention)(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts);
+    /* -- comparisons -> bool, and choices; broadcasting -- */
+    lt_tensor *(*ne)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*lt)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*le)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*gt)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*ge)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*logical_and)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*logical_or)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*logical_not)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*where)(lt_ctx *ctx, lt_tensor *condition, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*maximum)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*minimum)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    lt_tensor *(*pow)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b);
+    /* -- more element by element -- */
+    lt_tensor *(*pow_scalar)(lt_ctx *ctx, lt_tensor *x, double exponent);
+    lt_tensor *(*clamp)(lt_ctx *ctx, lt_tensor *x, double low, double high); /* an infinite bound is none */
+    lt_tensor *(*rsqrt)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*sin)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*cos)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*erf)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*square)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*reciprocal)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*sign)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*floor)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*ceil)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*round)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*leaky_relu)(lt_ctx *ctx, lt_tensor *x, double slope);
+    lt_tensor *(*elu)(lt_ctx *ctx, lt_tensor *x, double alpha);
+    lt_tensor *(*silu)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*softplus)(lt_ctx *ctx, lt_tensor *x, double beta, double threshold);
+    lt_tensor *(*hardswish)(lt_ctx *ctx, lt_tensor *x);
+    /* -- more reductions; ndims 0 means all dimensions -- */
+    lt_tensor *(*argmin)(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim);
+    lt_tensor *(*max)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
+    lt_tensor *(*min)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
+    lt_tensor *(*max_along)(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim, lt_tensor **indices);
+    lt_tensor *(*min_along)(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim, lt_tensor **indices);
+    lt_tensor *(*var)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, double correction);
+    lt_tensor *(*std)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, double correction);
+    lt_tensor *(*prod)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
+    lt_tensor *(*logsumexp)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
+    lt_tensor *(*cumsum)(lt_ctx *ctx, lt_tensor *x, int32_t dim);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
 
@@ -184,6 +238,25 @@ LT_INLINE lt_tensor *lt_mul_scalar(lt_ctx *ctx, lt_tensor *x, double value) {
 }
 /* a == b as bool; no gradient. */
 LT_INLINE lt_tensor *lt_eq(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->eq(ctx, a, b); }
+/* The other comparisons, as bool; with a NaN only a != b is true; no gradient. */
+LT_INLINE lt_tensor *lt_ne(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->ne(ctx, a, b); } /* a != b */
+LT_INLINE lt_tensor *lt_lt(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->lt(ctx, a, b); } /* a < b */
+LT_INLINE lt_tensor *lt_le(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->le(ctx, a, b); } /* a <= b */
+LT_INLINE lt_tensor *lt_gt(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->gt(ctx, a, b); } /* a > b */
+LT_INLINE lt_tensor *lt_ge(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->ge(ctx, a, b); } /* a >= b */
+/* Of any dtype, what is not 0 being true -> bool; no gradient. */
+LT_INLINE lt_tensor *lt_logical_and(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->logical_and(ctx, a, b); }
+LT_INLINE lt_tensor *lt_logical_or(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->logical_or(ctx, a, b); }
+LT_INLINE lt_tensor *lt_logical_not(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->logical_not(ctx, x); }
+/* condition ? a : b; condition bool, a and b of one dtype, all three broadcast. Differentiable in a and b. */
+LT_INLINE lt_tensor *lt_where(lt_ctx *ctx, lt_tensor *condition, lt_tensor *a, lt_tensor *b) {
+    return lt__tensor->where(ctx, condition, a, b);
+}
+/* The larger, the smaller of a and b; a NaN wins; of equals each gets half of the gradient. */
+LT_INLINE lt_tensor *lt_maximum(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->maximum(ctx, a, b); }
+LT_INLINE lt_tensor *lt_minimum(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->minimum(ctx, a, b); }
+/* a to the power of b; floats only */
+LT_INLINE lt_tensor *lt_pow(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->pow(ctx, a, b); }
 
 /* ---- element by element [trainer] ----
  * x of any shape -> the same shape and dtype; float dtypes, neg and abs integers too. Differentiable. LT_EDTYPE. */
@@ -198,6 +271,32 @@ LT_INLINE lt_tensor *lt_tanh(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->tan
 LT_INLINE lt_tensor *lt_sigmoid(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sigmoid(ctx, x); } /* 1 / (1 + exp(-x)) */
 /* x Phi(x), or with tanh_approx x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); Hendrycks and Gimpel 2016, arXiv:1606.08415. */
 LT_INLINE lt_tensor *lt_gelu(lt_ctx *ctx, lt_tensor *x, bool tanh_approx) { return lt__tensor->gelu(ctx, x, tanh_approx); }
+/* x to the power of a number; float dtypes. */
+LT_INLINE lt_tensor *lt_pow_scalar(lt_ctx *ctx, lt_tensor *x, double exponent) { return lt__tensor->pow_scalar(ctx, x, exponent); }
+/* min(max(x, low), high); an infinite bound is none; integers too. The gradient passes where low < x < high. LT_EINVAL for a NaN. */
+LT_INLINE lt_tensor *lt_clamp(lt_ctx *ctx, lt_tensor *x, double low, double high) { return lt__tensor->clamp(ctx, x, low, high); }
+LT_INLINE lt_tensor *lt_rsqrt(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->rsqrt(ctx, x); } /* 1 / sqrt(x) */
+LT_INLINE lt_tensor *lt_sin(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sin(ctx, x); } /* sine, of radians */
+LT_INLINE lt_tensor *lt_cos(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->cos(ctx, x); } /* cosine, of radians */
+LT_INLINE lt_tensor *lt_erf(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->erf(ctx, x); } /* error function */
+LT_INLINE lt_tensor *lt_square(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->square(ctx, x); } /* x x; integers too */
+LT_INLINE lt_tensor *lt_reciprocal(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->reciprocal(ctx, x); } /* 1 / x */
+/* -1, 0 or 1 (integers too); the whole number below, above, nearest (halves to even). Their gradient is 0. */
+LT_INLINE lt_tensor *lt_sign(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->sign(ctx, x); }
+LT_INLINE lt_tensor *lt_floor(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->floor(ctx, x); }
+LT_INLINE lt_tensor *lt_ceil(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->ceil(ctx, x); }
+LT_INLINE lt_tensor *lt_round(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->round(ctx, x); }
+/* x where x > 0, else slope x; Maas et al. 2013. PyTorch's slope is 0.01. */
+LT_INLINE lt_tensor *lt_leaky_relu(lt_ctx *ctx, lt_tensor *x, double slope) { return lt__tensor->leaky_relu(ctx, x, slope); }
+/* x where x > 0, else alpha (exp(x) - 1); Clevert et al. 2015, arXiv:1511.07289. PyTorch's alpha is 1. */
+LT_INLINE lt_tensor *lt_elu(lt_ctx *ctx, lt_tensor *x, double alpha) { return lt__tensor->elu(ctx, x, alpha); }
+LT_INLINE lt_tensor *lt_silu(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->silu(ctx, x); } /* x sigmoid(x); arXiv:1702.03118 */
+/* log(1 + exp(beta x)) / beta, x itself where beta x > threshold. PyTorch's are 1 and 20. LT_EINVAL unless beta > 0. */
+LT_INLINE lt_tensor *lt_softplus(lt_ctx *ctx, lt_tensor *x, double beta, double threshold) {
+    return lt__tensor->softplus(ctx, x, beta, threshold);
+}
+/* x min(max(x + 3, 0), 6) / 6; Howard et al. 2019, arXiv:1905.02244. */
+LT_INLINE lt_tensor *lt_hardswish(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->hardswish(ctx, x); }
 /* Training: each element 0 with probability p, else x / (1 - p); otherwise x. p in [0, 1]. Srivastava et al. 2014, JMLR 15. LT_EINVAL. */
 LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training) { return lt__tensor->dropout(ctx, x, p, training); }
 
@@ -216,6 +315,41 @@ LT_INLINE lt_tensor *lt_sum_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->
 LT_INLINE lt_tensor *lt_mean_all(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->mean(ctx, x, NULL, 0, false); }
 /* Index of the largest along dim -> i64; the first of equals; no gradient. */
 LT_INLINE lt_tensor *lt_argmax(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim) { return lt__tensor->argmax(ctx, x, dim, keepdim); }
+/* Index of the smallest along dim -> i64; the first of equals; no gradient. */
+LT_INLINE lt_tensor *lt_argmin(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim) { return lt__tensor->argmin(ctx, x, dim, keepdim); }
+/* The largest, the smallest over dims, in x's dtype; a NaN wins; of equals each gets its share of the gradient (torch.amax). LT_ESHAPE
+ * where there is nothing to choose from. */
+LT_INLINE lt_tensor *lt_max(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->max(ctx, x, dims, ndims, keepdim);
+}
+LT_INLINE lt_tensor *lt_min(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->min(ctx, x, dims, ndims, keepdim);
+}
+/* The same along one dimension, with *indices (i64; NULL: not wanted) of the first of equals, which gets all of the gradient (torch.max
+ * with dim). */
+LT_INLINE lt_tensor *lt_max_along(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim, lt_tensor **indices) {
+    return lt__tensor->max_along(ctx, x, dim, keepdim, indices);
+}
+LT_INLINE lt_tensor *lt_min_along(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim, lt_tensor **indices) {
+    return lt__tensor->min_along(ctx, x, dim, keepdim, indices);
+}
+/* sum (x - mean)^2 / (n - correction) over dims of n elements, and its square root; float dtypes. PyTorch's correction is 1. */
+LT_INLINE lt_tensor *lt_var(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, double correction) {
+    return lt__tensor->var(ctx, x, dims, ndims, keepdim, correction);
+}
+LT_INLINE lt_tensor *lt_std(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, double correction) {
+    return lt__tensor->std(ctx, x, dims, ndims, keepdim, correction);
+}
+/* Product over dims; of whole numbers in i64. */
+LT_INLINE lt_tensor *lt_prod(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->prod(ctx, x, dims, ndims, keepdim);
+}
+/* log sum exp(x) over dims, shifted by the largest; float dtypes. */
+LT_INLINE lt_tensor *lt_logsumexp(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim) {
+    return lt__tensor->logsumexp(ctx, x, dims, ndims, keepdim);
+}
+/* Running sum along dim, shape of x; of whole numbers in i64. */
+LT_INLINE lt_tensor *lt_cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->cumsum(ctx, x, dim); }
 /* exp(x - max) / sum exp(x - max) along dim; shape of x. */
 LT_INLINE lt_tensor *lt_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->softmax(ctx, x, dim); }
 /* x - max - log sum exp(x - max) along dim; shape of x. */
@@ -285,6 +419,26 @@ LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_te
 }
 /* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
 LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
+
+/* ---- transformers [trainer] ----
+ * Float dtypes unless said otherwise. Differentiable. LT_ESHAPE, LT_EDTYPE. */
+/* x (..., D), weight, bias (D) or NULL -> (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension (Ba et al. 2016,
+ * arXiv:1607.06450). With autocast in f32. */
+LT_INLINE lt_tensor *lt_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
+    return lt__tensor->layer_norm(ctx, x, weight, bias, eps);
+}
+/* indices (...) i64, weight (V, D) -> (..., D): rows of weight. An index outside 0..V-1 is LT_EINDEX. */
+LT_INLINE lt_tensor *lt_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) { return lt__tensor->embedding(ctx, indices, weight); }
+/* q (B, heads, T, D), k (B, heads, S, D), v (B, heads, S, E) -> softmax(scale q k^T + mask) v (B, heads, T, E) (Vaswani et al. 2017,
+ * arXiv:1706.03762), without a (T, S) matrix in memory (Dao et al. 2022, arXiv:2205.14135). A row that may look at nothing gives 0. Permuted
+ * views whose last dimension is dense are read as they are. With autocast in the low precision. opts NULL: defaults. */
+LT_INLINE lt_tensor *lt_attention_with(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
+    return lt__tensor->attention(ctx, q, k, v, opts);
+}
+/* The same on one projection: qkv (B, T, 3 heads D), each row q of all heads, then k, then v -> (B, T, heads D). No copy is made. */
+LT_INLINE lt_tensor *lt_self_attention_with(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts) {
+    return lt__tensor->self_attention(ctx, qkv, heads, opts);
+}
 LT_END
 
 /* Options by name: lt_conv2d(ctx, x, weight, bias, .padding = {2, 2}), lt_max_pool2d(ctx, x, .kernel = {2, 2}).
@@ -293,8 +447,17 @@ LT_END
 #define lt_conv2d(ctx, x, weight, ...) lt_conv2d_with(ctx, x, weight, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_conv2d_opts, __VA_ARGS__))
 #define lt_max_pool2d(ctx, ...) lt_max_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
 #define lt_avg_pool2d(ctx, ...) lt_avg_pool2d_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
+#define lt_attention(ctx, q, k, ...) lt_attention_with(ctx, q, k, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_attention_opts, __VA_ARGS__))
+#define lt_self_attention(ctx, qkv, ...) \
+    lt_self_attention_with(ctx, qkv, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_attention_opts, __VA_ARGS__))
 #else
 namespace lt {
+struct attention : lt_attention_opts {
+    attention() : lt_attention_opts() { struct_size = sizeof(lt_attention_opts); }
+    LT__SET(attention, lt_attention_opts, bool, causal)
+    LT__SET(attention, lt_attention_opts, double, scale)
+    LT__SET(attention, lt_attention_opts, lt_tensor *, mask)
+};
 struct conv2d : lt_conv2d_opts {
     conv2d() : lt_conv2d_opts() { struct_size = sizeof(lt_conv2d_opts); }
     LT__SET_PAIR(conv2d, lt_conv2d_opts, stride)
@@ -316,5 +479,11 @@ inline lt_tensor *lt_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_ten
 }
 inline lt_tensor *lt_max_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_max_pool2d_with(ctx, x, &opts); }
 inline lt_tensor *lt_avg_pool2d(lt_ctx *ctx, lt_tensor *x, const lt_pool2d_opts &opts) { return lt_avg_pool2d_with(ctx, x, &opts); }
+inline lt_tensor *lt_attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts &opts = lt::attention()) {
+    return lt_attention_with(ctx, q, k, v, &opts);
+}
+inline lt_tensor *lt_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts &opts = lt::attention()) {
+    return lt_self_attention_with(ctx, qkv, heads, &opts);
+}
 #endif
 #endif

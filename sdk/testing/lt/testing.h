@@ -163,6 +163,7 @@ struct lt_mock {
 
 #include <lt/mock/base.h>
 #include <lt/mock/tensor.h>
+#include <lt/mock/arith.h>
 #include <lt/mock/layers.h>
 #include <lt/mock/nn.h>
 #include <lt/mock/modules.h>

@@ -73,7 +73,8 @@ double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /*
     X(NEG, unary) X(EXP, unary) X(LOG, unary) X(SQRT, unary) X(ABS, unary) X(RELU, unary) X(TANH, unary) X(SIGMOID, unary) X(GELU, unary) \
     X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax) X(MATMUL, matmul) \
     X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \
-    X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding)
+    X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding) \
+    X(ATTENTION, attention) X(SELF_ATTENTION, attention)
 #define LTH_X(op, name) extern const lth_kernel lth_cpu_##name;
 LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X

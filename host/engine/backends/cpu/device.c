@@ -14,6 +14,7 @@
         lth_fill_rows_##set(t);                                                                                                            \
         lth_fill_updates_##set(t);                                                                                                         \
         lth_fill_pixels_##set(t);                                                                                                          \
+        lth_fill_attention_##set(t);                                                                                                       \
         lth_fill_conv_##set(t);                                                                                                            \
     }
 FILL_FROM(baseline)

@@ -103,7 +103,7 @@ static spread spread_of(const lth_array *x, const lth_array *out) {
 static bool binary_plan(lth_device *d, lth_call *call) {
     const lth_array *a = call->in[0], *b = call->in[1];
     (void)d;
-    if (a->dtype != LT_F32 || b->dtype != LT_F32 || call->out[0]->dtype != LT_F32) {
+    if (a->dtype != LT_F32 || b->dtype != LT_F32 || call->out[0]->dtype != LT_F32 || lth_count(call->out[0]) == 0) {
         return false;
     }
     if (a->layout != LTH_STRIDED || b->layout != LTH_STRIDED) {

@@ -36,6 +36,27 @@ typedef struct lth_pool {
     bool count_pad;         /* average: padding counts */
 } lth_pool;
 
+/* Attention of one head: q (T, D), k (S, D), v (S, DV), each row dense, rows _at elements apart; f32, or bf16 where low. */
+typedef struct lth_attend {
+    int64_t T, S, D, DV, q_at, k_at, v_at, o_at;
+    float scale;
+    bool low, causal;
+    const void *q, *k, *v;
+    void *o;                /* forward: to be written; backward: as forward left it */
+    float *lse;             /* (T) log of the sum of exponentials; +infinity where a row looks at nothing */
+    enum { LTH_MASK_NONE, LTH_MASK_BOOL, LTH_MASK_F32, LTH_MASK_LOW } mask_kind;
+    const void *mask;
+    int64_t mask_i, mask_j; /* its strides; 0 where it is repeated */
+    /* backward; NULL where not wanted */
+    const void *go;
+    int64_t go_at, dq_at, dk_at, dv_at;
+    void *dq, *dk, *dv;
+    bool add_q, add_k, add_v;
+    float *dmask;           /* added to */
+    int64_t dmask_i, dmask_j;
+    float *scratch;         /* attention_scratch floats */
+} lth_attend;
+
 typedef struct lth_cpu_isa {
     const char *name;
     /* element by element */
@@ -63,6 +84,10 @@ typedef struct lth_cpu_isa {
     void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *w, const float *b, float eps, float *y, float *mean, float *rstd);
     void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *w, const float *dy, const float *mean, const float *rstd, float *dx,
                             bool add, float *dw, float *db);
+    /* attention */
+    size_t (*attention_scratch)(const lth_attend *a, bool back);
+    void (*attention)(const lth_attend *a);
+    void (*attention_back)(const lth_attend *a);
     /* flat updates */
     void (*sgd)(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *v);
     void (*adam)(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a);
@@ -97,6 +122,7 @@ typedef struct lth_cpu_isa {
     void lth_fill_rows_##set(lth_cpu_isa *t); \
     void lth_fill_updates_##set(lth_cpu_isa *t); \
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
+    void lth_fill_attention_##set(lth_cpu_isa *t); \
     void lth_fill_conv_##set(lth_cpu_isa *t);
 LTH_ISA_FILL(baseline)
 #if defined(__x86_64__)

@@ -62,19 +62,38 @@ const lth_kernel ref_embedding = {ref_plan, embedding_forward, embedding_backwar
 
 /* ---- attention ---- */
 typedef struct attention {
-    const lth_array *q, *k, *v, *mask, *y;
+    lth_array q, k, v, y; /* (B, heads, T, D) */
+    const lth_array *mask;
+    int mask_at;
     int64_t batch, heads, t, s, d, dv;
     bool causal;
     double scale;
     double *p, *dp;
 } attention;
 
+/* Part `which` of an array (B, T, parts heads D), as (B, heads, T, D). */
+static lth_array part_of(const lth_array *x, int which, int parts, int64_t heads) {
+    const int64_t d = x->shape[2] / parts / heads;
+    lth_array a = {.dtype = x->dtype, .ndim = 4, .shape = {x->shape[0], heads, x->shape[1], d},
+                   .strides = {x->strides[0], d * x->strides[2], x->strides[1], x->strides[2]}};
+    size_t size = x->dtype == LT_F64 ? 8 : x->dtype == LT_F32 ? 4 : 2;
+    a.data = x->data ? (char *)x->data + (size_t)(which * heads * d * x->strides[2]) * size : NULL;
+    return a;
+}
+
+static lth_array operand(const lth_call *call, const lth_array *const *in, int which) {
+    return call->op == LTH_OP_ATTENTION ? *in[which] : part_of(in[0], which, 3, call->attrs->i[1]);
+}
+
 static attention attention_of(const lth_call *call) {
-    const lth_array *q = call->in[0], *k = call->in[1], *v = call->in[2];
-    attention a = {.q = q, .k = k, .v = v, .mask = call->n_in > 3 ? call->in[3] : NULL, .y = call->out[0], .batch = q->shape[0],
-                   .heads = q->shape[1], .t = q->shape[2], .s = k->shape[2], .d = q->shape[3], .dv = v->shape[3],
-                   .causal = call->attrs->i[0] != 0, .scale = call->attrs->f[0], .p = call->workspace};
-    a.scale = a.scale != 0 ? a.scale : 1 / sqrt((double)a.d);
+    const bool self = call->op == LTH_OP_SELF_ATTENTION;
+    attention a = {.q = operand(call, call->in, 0), .k = operand(call, call->in, 1), .v = operand(call, call->in, 2), .mask_at = self ? 1 : 3};
+    a.y = self ? part_of(call->out[0], 0, 1, call->attrs->i[1]) : *call->out[0];
+    a.mask = call->n_in > a.mask_at ? call->in[a.mask_at] : NULL;
+    a.batch = a.q.shape[0], a.heads = a.q.shape[1], a.t = a.q.shape[2], a.s = a.k.shape[2], a.d = a.q.shape[3], a.dv = a.v.shape[3];
+    a.causal = call->attrs->i[0] != 0;
+    a.scale = call->attrs->f[0] != 0 ? call->attrs->f[0] : 1 / sqrt((double)a.d);
+    a.p = call->workspace;
     a.dp = a.p ? a.p + a.batch * a.heads * a.t * a.s : NULL;
     return a;
 }
@@ -111,7 +130,7 @@ static double score(const attention *a, int64_t b, int64_t h, int64_t i, int64_t
         extra = ref_is_float(a->mask->dtype) ? extra : extra != 0 ? 0 : -INFINITY;
     }
     for (int64_t k = 0; k < a->d; k++) {
-        sum += ref_get(a->q, at4(a->q, b, h, i, k)) * ref_get(a->k, at4(a->k, b, h, j, k));
+        sum += ref_get(&a->q, at4(&a->q, b, h, i, k)) * ref_get(&a->k, at4(&a->k, b, h, j, k));
     }
     return sum * a->scale + extra;
 }
@@ -132,9 +151,9 @@ static void attend_row(const attention *a, int64_t b, int64_t h, int64_t i) {
     for (int64_t k = 0; k < a->dv; k++) {
         double sum = 0;
         for (int64_t j = 0; j < a->s; j++) {
-            sum += p[j] == 0 ? 0 : p[j] * ref_get(a->v, at4(a->v, b, h, j, k));
+            sum += p[j] == 0 ? 0 : p[j] * ref_get(&a->v, at4(&a->v, b, h, j, k));
         }
-        ref_set(a->y, at4(a->y, b, h, i, k), sum);
+        ref_set(&a->y, at4(&a->y, b, h, i, k), sum);
     }
 }
 
@@ -158,7 +177,7 @@ static void score_gradient(const attention *a, const lth_array *g, int64_t b, in
     for (int64_t j = 0; j < a->s; j++) {
         dp[j] = 0;
         for (int64_t k = 0; g && k < a->dv; k++) {
-            dp[j] += ref_get(g, at4(g, b, h, i, k)) * ref_get(a->v, at4(a->v, b, h, j, k));
+            dp[j] += ref_get(g, at4(g, b, h, i, k)) * ref_get(&a->v, at4(&a->v, b, h, j, k));
         }
         dot += p[j] * dp[j];
     }
@@ -172,12 +191,12 @@ static double attention_element(const attention *a, const lth_array *g, int inpu
     double sum = 0;
     if (input == 0) {
         for (int64_t j = 0; j < a->s; j++) {
-            sum += a->dp[pair_at(a, b, h, i, j)] * ref_get(a->k, at4(a->k, b, h, j, k)) * a->scale;
+            sum += a->dp[pair_at(a, b, h, i, j)] * ref_get(&a->k, at4(&a->k, b, h, j, k)) * a->scale;
         }
         return sum;
     }
     for (int64_t r = 0; r < a->t; r++) {
-        sum += input == 1 ? a->dp[pair_at(a, b, h, r, i)] * ref_get(a->q, at4(a->q, b, h, r, k)) * a->scale
+        sum += input == 1 ? a->dp[pair_at(a, b, h, r, i)] * ref_get(&a->q, at4(&a->q, b, h, r, k)) * a->scale
                : g        ? a->p[pair_at(a, b, h, r, i)] * ref_get(g, at4(g, b, h, r, k))
                           : 0;
     }
@@ -207,25 +226,31 @@ static void mask_gradient(const attention *a, const lth_array *d, bool accumulat
 static lt_status attention_backward(lth_device *device, const lth_call *call, lth_error *err) {
     (void)device, (void)err;
     attention a = attention_of(call);
-    const lth_array *g = call->grad_out[0];
+    const bool self = call->op == LTH_OP_SELF_ATTENTION;
+    lth_array g4, *g = NULL;
+    if (call->grad_out[0]) {
+        g4 = self ? part_of(call->grad_out[0], 0, 1, call->attrs->i[1]) : *call->grad_out[0];
+        g = &g4;
+    }
     for (int64_t n = 0; n < a.batch * a.heads * a.t; n++) {
         score_gradient(&a, g, n / (a.heads * a.t), n / a.t % a.heads, n % a.t);
     }
     for (int input = 0; input < 3; input++) {
-        if (!call->need[input]) {
+        const int owner = self ? 0 : input;
+        if (!call->need[owner]) {
             continue;
         }
-        const lth_array *d = call->grad_in[input];
+        const lth_array d = operand(call, (const lth_array *const *)call->grad_in, input);
         ref_walk w;
-        ref_walk_init(&w, 4, d->shape);
-        int id = ref_walk_add(&w, d);
+        ref_walk_init(&w, 4, d.shape);
+        int id = ref_walk_add(&w, &d);
         REF_EACH(&w) {
             double value = attention_element(&a, g, input, w.index[0], w.index[1], w.index[2], w.index[3]);
-            ref_give(d, w.at[id], value, call->accumulate[input]);
+            ref_give(&d, w.at[id], value, call->accumulate[owner]);
         }
     }
-    if (call->n_in > 3 && call->need[3]) {
-        mask_gradient(&a, call->grad_in[3], call->accumulate[3]);
+    if (a.mask && call->need[a.mask_at]) {
+        mask_gradient(&a, call->grad_in[a.mask_at], call->accumulate[a.mask_at]);
     }
     return LT_OK;
 }

@@ -10,6 +10,16 @@ static double binary_value(lth_op op, double a, double b) {
     case LTH_OP_SUB: return a - b;
     case LTH_OP_MUL: return a * b;
     case LTH_OP_DIV: return a / b;
+    case LTH_OP_MAXIMUM: return a > b || isnan(a) ? a : b;
+    case LTH_OP_MINIMUM: return a < b || isnan(a) ? a : b;
+    case LTH_OP_POW: return pow(a, b);
+    case LTH_OP_NE: return a != b;
+    case LTH_OP_LT: return a < b;
+    case LTH_OP_LE: return a <= b;
+    case LTH_OP_GT: return a > b;
+    case LTH_OP_GE: return a >= b;
+    case LTH_OP_LOGICAL_AND: return a != 0 && b != 0;
+    case LTH_OP_LOGICAL_OR: return a != 0 || b != 0;
     default: return a == b;
     }
 }
@@ -20,6 +30,15 @@ static int64_t binary_int(lth_op op, int64_t a, int64_t b) {
     case LTH_OP_ADD: return (int64_t)(x + y);
     case LTH_OP_SUB: return (int64_t)(x - y);
     case LTH_OP_MUL: return (int64_t)(x * y);
+    case LTH_OP_MAXIMUM: return a > b ? a : b;
+    case LTH_OP_MINIMUM: return a < b ? a : b;
+    case LTH_OP_NE: return a != b;
+    case LTH_OP_LT: return a < b;
+    case LTH_OP_LE: return a <= b;
+    case LTH_OP_GT: return a > b;
+    case LTH_OP_GE: return a >= b;
+    case LTH_OP_LOGICAL_AND: return a && b;
+    case LTH_OP_LOGICAL_OR: return a || b;
     default: return a == b;
     }
 }
@@ -48,6 +67,13 @@ static double binary_slope(lth_op op, int k, double a, double b) {
     case LTH_OP_ADD: return 1;
     case LTH_OP_SUB: return k ? -1 : 1;
     case LTH_OP_MUL: return k ? a : b;
+    case LTH_OP_MAXIMUM: return a == b ? 0.5 : (a > b || isnan(a)) == !k;
+    case LTH_OP_MINIMUM: return a == b ? 0.5 : (a < b || isnan(a)) == !k;
+    case LTH_OP_POW:
+        if (k) { /* 0 to the power of b stands still where b grows */
+            return a == 0 && b >= 0 ? 0 : pow(a, b) * log(a);
+        }
+        return b == 0 ? 0 : b * pow(a, b - 1);
     default: return k ? -a / (b * b) : 1 / b;
     }
 }
@@ -91,16 +117,77 @@ static lt_status binary_backward(lth_device *device, const lth_call *call, lth_e
     return LT_OK;
 }
 
-const lth_kernel ref_add = {ref_plan, binary_forward, binary_backward}, ref_sub = {ref_plan, binary_forward, binary_backward},
-                 ref_mul = {ref_plan, binary_forward, binary_backward}, ref_div = {ref_plan, binary_forward, binary_backward},
-                 ref_eq = {ref_plan, binary_forward, NULL};
+const lth_kernel ref_binary = {ref_plan, binary_forward, binary_backward}, ref_compare = {ref_plan, binary_forward, NULL};
+
+/* ---- where(condition, a, b) ---- */
+static lt_status where_forward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *c = call->in[0], *y = call->out[0];
+    ref_walk w;
+    ref_walk_init(&w, y->ndim, y->shape);
+    int ic = ref_walk_add(&w, c), ia = ref_walk_add(&w, call->in[1]), ib = ref_walk_add(&w, call->in[2]), iy = ref_walk_add(&w, y);
+    REF_EACH(&w) {
+        const bool first = ref_load_int(c->data, c->dtype, w.at[ic]) != 0;
+        const lth_array *from = call->in[first ? 1 : 2];
+        const int64_t at = w.at[first ? ia : ib];
+        if (ref_is_float(y->dtype)) {
+            ref_set(y, w.at[iy], ref_get(from, at));
+        } else {
+            ref_store_int(y->data, y->dtype, w.at[iy], ref_load_int(from->data, from->dtype, at));
+        }
+    }
+    return LT_OK;
+}
+
+static lt_status where_backward(lth_device *device, const lth_call *call, lth_error *err) {
+    (void)device, (void)err;
+    const lth_array *c = call->in[0], *y = call->out[0], *g = call->grad_out[0];
+    for (int k = 1; k < 3; k++) {
+        if (!call->need[k]) {
+            continue;
+        }
+        const lth_array *d = call->grad_in[k];
+        ref_walk w, kept, summed;
+        ref_walk_init(&w, y->ndim, y->shape);
+        int ic = ref_walk_add(&w, c), ig = g ? ref_walk_add(&w, g) : 0, id = ref_walk_add(&w, d);
+        unsigned mask = broadcast_mask(&w, d);
+        ref_walk_part(&kept, &w, ~mask);
+        ref_walk_part(&summed, &w, mask);
+        REF_EACH(&kept) {
+            double sum = 0;
+            ref_walk_enter(&summed, &kept);
+            if (g) {
+                REF_EACH(&summed) {
+                    const bool first = ref_load_int(c->data, c->dtype, summed.at[ic]) != 0;
+                    sum += first == (k == 1) ? ref_get(g, summed.at[ig]) : 0;
+                }
+            }
+            ref_give(d, kept.at[id], sum, call->accumulate[k]);
+        }
+    }
+    return LT_OK;
+}
+
+const lth_kernel ref_where = {ref_plan, where_forward, where_backward};
 
 /* ---- one operand ---- */
 /* PyTorch keeps a scalar operand in the precision it computes in: f32 for everything but f64. */
-static double scalar_of(const lth_call *call) {
-    double value = call->attrs->f[0];
+static double number_of(const lth_call *call, int k) {
+    double value = call->attrs->f[k];
     return call->out[0]->dtype == LT_F64 ? value : (double)(float)value;
 }
+static double scalar_of(const lth_call *call) { return number_of(call, 0); }
+
+/* A NaN stays; where low is more than high, high. */
+static double clamped(double x, double low, double high) {
+    double v = x < low ? low : x;
+    return v > high ? high : v;
+}
+
+/* At a bound the gradient is 0, as PyTorch's; an infinite bound is none. */
+static bool inside(double x, double low, double high) { return (low == -INFINITY || x > low) && (high == INFINITY || x < high); }
+
+static double softplus(double x, double beta, double threshold) { return x * beta > threshold ? x : log1p(exp(x * beta)) / beta; }
 
 static double unary_value(const lth_call *call, double x) {
     switch (call->op) {
@@ -114,11 +201,30 @@ static double unary_value(const lth_call *call, double x) {
     case LTH_OP_RELU: return ref_activate(LT_ACT_RELU, x);
     case LTH_OP_TANH: return tanh(x);
     case LTH_OP_SIGMOID: return ref_activate(LT_ACT_SIGMOID, x);
+    case LTH_OP_POW_SCALAR: return pow(x, scalar_of(call));
+    case LTH_OP_CLAMP: return clamped(x, number_of(call, 0), number_of(call, 1));
+    case LTH_OP_RSQRT: return 1 / sqrt(x);
+    case LTH_OP_SIN: return sin(x);
+    case LTH_OP_COS: return cos(x);
+    case LTH_OP_ERF: return erf(x);
+    case LTH_OP_SQUARE: return x * x;
+    case LTH_OP_RECIPROCAL: return 1 / x;
+    case LTH_OP_SIGN: return (x > 0) - (x < 0);
+    case LTH_OP_FLOOR: return floor(x);
+    case LTH_OP_CEIL: return ceil(x);
+    case LTH_OP_ROUND: return nearbyint(x);
+    case LTH_OP_LOGICAL_NOT: return x == 0;
+    case LTH_OP_LEAKY_RELU: return x > 0 ? x : x * scalar_of(call);
+    case LTH_OP_ELU: return x > 0 ? x : expm1(x) * scalar_of(call);
+    case LTH_OP_SILU: return x / (1 + exp(-x));
+    case LTH_OP_SOFTPLUS: return softplus(x, number_of(call, 0), number_of(call, 1));
+    case LTH_OP_HARDSWISH: return x * clamped(x + 3, 0, 6) / 6;
     default: return ref_activate(call->attrs->i[0] ? LT_ACT_GELU_TANH : LT_ACT_GELU, x);
     }
 }
 
 static double unary_slope(const lth_call *call, double x, double y) {
+    double e, s;
     switch (call->op) {
     case LTH_OP_ADD_SCALAR: return 1;
     case LTH_OP_MUL_SCALAR: return scalar_of(call);
@@ -130,8 +236,30 @@ static double unary_slope(const lth_call *call, double x, double y) {
     case LTH_OP_RELU: return y <= 0 ? 0 : 1;
     case LTH_OP_TANH: return 1 - y * y;
     case LTH_OP_SIGMOID: return (1 - y) * y;
+    case LTH_OP_POW_SCALAR: e = scalar_of(call); return e == 0 ? 0 : e * pow(x, e - 1);
+    case LTH_OP_CLAMP: return inside(x, number_of(call, 0), number_of(call, 1));
+    case LTH_OP_RSQRT: return -0.5 * y * y * y;
+    case LTH_OP_SIN: return cos(x);
+    case LTH_OP_COS: return -sin(x);
+    case LTH_OP_ERF: return M_2_SQRTPI * exp(-x * x);
+    case LTH_OP_SQUARE: return 2 * x;
+    case LTH_OP_RECIPROCAL: return -y * y;
+    case LTH_OP_SIGN: case LTH_OP_FLOOR: case LTH_OP_CEIL: case LTH_OP_ROUND: return 0;
+    case LTH_OP_LEAKY_RELU: return x > 0 ? 1 : scalar_of(call);
+    case LTH_OP_ELU: return x > 0 ? 1 : exp(x) * scalar_of(call);
+    case LTH_OP_SILU: s = 1 / (1 + exp(-x)); return s * (1 + x * (1 - s));
+    case LTH_OP_SOFTPLUS: return x * number_of(call, 0) > number_of(call, 1) ? 1 : 1 / (1 + exp(-x * number_of(call, 0)));
+    case LTH_OP_HARDSWISH: return x <= -3 ? 0 : x < 3 ? x / 3 + 0.5 : 1;
     default: return ref_activate_slope(call->attrs->i[0] ? LT_ACT_GELU_TANH : LT_ACT_GELU, x);
     }
+}
+
+/* Bounds between whole numbers count as PyTorch's: cut towards zero. */
+static int64_t whole_bound(double v, int64_t otherwise) { return v > -0x1p63 && v < 0x1p63 ? (int64_t)v : otherwise; }
+static int64_t clamp_int(int64_t x, double low, double high) {
+    int64_t least = whole_bound(low, low < 0 ? INT64_MIN : INT64_MAX), most = whole_bound(high, high < 0 ? INT64_MIN : INT64_MAX);
+    int64_t v = x < least ? least : x;
+    return v > most ? most : v;
 }
 
 /* True if integers have an exact result of their own. */
@@ -144,6 +272,10 @@ static bool unary_int(const lth_call *call, int64_t x, int64_t *y) {
     case LTH_OP_NEG: *y = (int64_t)(0 - (uint64_t)x); return true;
     case LTH_OP_ABS: *y = x < 0 ? (int64_t)(0 - (uint64_t)x) : x; return true;
     case LTH_OP_RELU: *y = x > 0 ? x : 0; return true;
+    case LTH_OP_SQUARE: *y = (int64_t)((uint64_t)x * (uint64_t)x); return true;
+    case LTH_OP_SIGN: *y = (x > 0) - (x < 0); return true;
+    case LTH_OP_LOGICAL_NOT: *y = x == 0; return true;
+    case LTH_OP_CLAMP: *y = clamp_int(x, call->attrs->f[0], call->attrs->f[1]); return true;
     default: return false;
     }
 }
@@ -176,18 +308,13 @@ static lt_status unary_backward(lth_device *device, const lth_call *call, lth_er
     int ix = ref_walk_add(&w, x), iy = ref_walk_add(&w, y), ig = g ? ref_walk_add(&w, g) : 0, id = ref_walk_add(&w, d);
     REF_EACH(&w) {
         double up = g ? ref_get(g, w.at[ig]) : 0, slope = unary_slope(call, ref_get(x, w.at[ix]), ref_get(y, w.at[iy]));
-        /* relu masks: a gradient of inf where the unit is off is 0, not NaN */
-        ref_give(d, w.at[id], call->op == LTH_OP_RELU ? (slope != 0 ? up : 0) : up * slope, call->accumulate[0]);
+        const bool masks = call->op == LTH_OP_RELU || call->op == LTH_OP_CLAMP; /* a gradient of inf is 0 where the unit is off, not NaN */
+        ref_give(d, w.at[id], masks ? (slope != 0 ? up : 0) : up * slope, call->accumulate[0]);
     }
     return LT_OK;
 }
 
-const lth_kernel ref_add_scalar = {ref_plan, unary_forward, unary_backward}, ref_mul_scalar = {ref_plan, unary_forward, unary_backward},
-                 ref_neg = {ref_plan, unary_forward, unary_backward}, ref_exp = {ref_plan, unary_forward, unary_backward},
-                 ref_log = {ref_plan, unary_forward, unary_backward}, ref_sqrt = {ref_plan, unary_forward, unary_backward},
-                 ref_abs = {ref_plan, unary_forward, unary_backward}, ref_relu = {ref_plan, unary_forward, unary_backward},
-                 ref_tanh = {ref_plan, unary_forward, unary_backward}, ref_sigmoid = {ref_plan, unary_forward, unary_backward},
-                 ref_gelu = {ref_plan, unary_forward, unary_backward};
+const lth_kernel ref_unary = {ref_plan, unary_forward, unary_backward}, ref_logical_not = {ref_plan, unary_forward, NULL};
 
 /* ---- dropout: workspace holds one byte per element, 1 where it was kept ---- */
 static bool dropout_plan(lth_device *device, lth_call *call) {

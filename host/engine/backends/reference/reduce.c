@@ -1,8 +1,8 @@
-/* engine/backends/reference/reduce.c - sum, mean, argmax, softmax, log-softmax. Sums are kept in double (integers in int64). */
+/* engine/backends/reference/reduce.c - sum, mean, argmax, argmin, softmax, log-softmax. Sums are kept in double (integers in int64). */
 #include "engine/backends/reference/reference.h"
 
 /* Bits of the dimensions a SUM, MEAN or ARGMAX runs over; none given: all. */
-static unsigned reduced_dims(const lth_call *call) {
+unsigned ref_reduced_dims(const lth_call *call) {
     const int64_t *i = call->attrs->i;
     int ndim = call->in[0]->ndim;
     unsigned mask = 0;
@@ -13,7 +13,7 @@ static unsigned reduced_dims(const lth_call *call) {
 }
 
 /* Adds `small` (an output, with or without the reduced dimensions) to a walk over the input. */
-static int add_reduced(ref_walk *w, const lth_array *small, unsigned mask) {
+int ref_add_reduced(ref_walk *w, const lth_array *small, unsigned mask) {
     lth_array spread = {.ndim = (uint8_t)w->ndim};
     for (int d = 0, own = 0; d < w->ndim; d++) {
         bool reduced = mask >> d & 1;
@@ -24,7 +24,7 @@ static int add_reduced(ref_walk *w, const lth_array *small, unsigned mask) {
     return ref_walk_add(w, &spread);
 }
 
-static int64_t reduced_count(const lth_call *call, unsigned mask) {
+int64_t ref_reduced_count(const lth_call *call, unsigned mask) {
     int64_t n = 1;
     for (int d = 0; d < call->in[0]->ndim; d++) {
         n *= mask >> d & 1 ? call->in[0]->shape[d] : 1;
@@ -35,12 +35,12 @@ static int64_t reduced_count(const lth_call *call, unsigned mask) {
 static lt_status sum_forward(lth_device *device, const lth_call *call, lth_error *err) {
     (void)device, (void)err;
     const lth_array *x = call->in[0], *y = call->out[0];
-    unsigned mask = reduced_dims(call);
+    unsigned mask = ref_reduced_dims(call);
     bool exact = !ref_is_float(x->dtype) && !ref_is_float(y->dtype);
-    double count = call->op == LTH_OP_MEAN ? (double)reduced_count(call, mask) : 1;
+    double count = call->op == LTH_OP_MEAN ? (double)ref_reduced_count(call, mask) : 1;
     ref_walk w, kept, summed;
     ref_walk_init(&w, x->ndim, x->shape);
-    int ix = ref_walk_add(&w, x), iy = add_reduced(&w, y, mask);
+    int ix = ref_walk_add(&w, x), iy = ref_add_reduced(&w, y, mask);
     ref_walk_part(&kept, &w, ~mask);
     ref_walk_part(&summed, &w, mask);
     REF_EACH(&kept) {
@@ -69,11 +69,11 @@ static lt_status sum_backward(lth_device *device, const lth_call *call, lth_erro
         return LT_OK;
     }
     const lth_array *g = call->grad_out[0], *d = call->grad_in[0];
-    unsigned mask = reduced_dims(call);
-    double count = call->op == LTH_OP_MEAN ? (double)reduced_count(call, mask) : 1;
+    unsigned mask = ref_reduced_dims(call);
+    double count = call->op == LTH_OP_MEAN ? (double)ref_reduced_count(call, mask) : 1;
     ref_walk w;
     ref_walk_init(&w, d->ndim, d->shape);
-    int id = ref_walk_add(&w, d), ig = g ? add_reduced(&w, g, mask) : 0;
+    int id = ref_walk_add(&w, d), ig = g ? ref_add_reduced(&w, g, mask) : 0;
     REF_EACH(&w) {
         ref_give(d, w.at[id], g ? ref_get(g, w.at[ig]) / count : 0, call->accumulate[0]);
     }
@@ -86,13 +86,13 @@ const lth_kernel ref_sum = {ref_plan, sum_forward, sum_backward}, ref_mean = {re
 static lt_status argmax_forward(lth_device *device, const lth_call *call, lth_error *err) {
     (void)device;
     const lth_array *x = call->in[0], *y = call->out[0];
-    unsigned mask = reduced_dims(call);
-    if (ref_numel(y) && reduced_count(call, mask) == 0) {
-        return lth_fail(err, LT_ESHAPE, "argmax: the dimension to search is empty");
+    unsigned mask = ref_reduced_dims(call);
+    if (ref_numel(y) && ref_reduced_count(call, mask) == 0) {
+        return lth_fail(err, LT_ESHAPE, "argmax, argmin: the dimension to search is empty");
     }
     ref_walk w, kept, searched;
     ref_walk_init(&w, x->ndim, x->shape);
-    int ix = ref_walk_add(&w, x), iy = add_reduced(&w, y, mask);
+    int ix = ref_walk_add(&w, x), iy = ref_add_reduced(&w, y, mask);
     ref_walk_part(&kept, &w, ~mask);
     ref_walk_part(&searched, &w, mask);
     bool exact = !ref_is_float(x->dtype);
@@ -103,6 +103,10 @@ static lt_status argmax_forward(lth_device *device, const lth_call *call, lth_er
         REF_EACH(&searched) {
             double value = ref_get(x, searched.at[ix]);
             int64_t whole = exact ? ref_load_int(x->data, x->dtype, searched.at[ix]) : 0;
+            if (call->op == LTH_OP_ARGMIN) { /* the largest of what is turned around; ~ keeps the lowest integer one */
+                value = -value;
+                whole = ~whole;
+            }
             bool better = exact ? whole > first : value > top || (isnan(value) && !isnan(top));
             if (position == 0 || better) {
                 best = position, top = value, first = whole;

@@ -52,6 +52,11 @@ void ref_walk_enter(ref_walk *inner, const ref_walk *outer);
 #define REF__EACH(w, line) REF__LOOP(w, line)
 #define REF__LOOP(w, line) for (bool more_##line = ref_walk_start(w); more_##line; more_##line = ref_walk_next(w))
 
+/* ---- reductions: attributes [i0 number of dims, i1.. dims, i9 keepdim] ---- */
+unsigned ref_reduced_dims(const lth_call *call);                             /* their bits; none given: all */
+int ref_add_reduced(ref_walk *w, const lth_array *small, unsigned mask);     /* an output, with or without those dimensions, to a walk over the input */
+int64_t ref_reduced_count(const lth_call *call, unsigned mask);              /* elements that meet in one */
+
 /* ---- matrices: the last two dimensions of an array at one batch ---- */
 typedef struct ref_mat { void *data; lt_dtype dtype; int64_t at, rows, cols, row_stride, col_stride; } ref_mat;
 static inline int64_t ref_mat_at(const ref_mat *m, int64_t i, int64_t j) { return m->at + i * m->row_stride + j * m->col_stride; }
@@ -81,9 +86,8 @@ bool ref_plan_with(lth_call *call, int64_t bytes);
 #define REF_KERNEL(name) extern const lth_kernel ref_##name;
 #define REF_KERNELS(X) \
     X(copy) X(cast) X(full) X(arange) X(cat) \
-    X(add) X(sub) X(mul) X(div) X(eq) X(add_scalar) X(mul_scalar) \
-    X(neg) X(exp) X(log) X(sqrt) X(abs) X(relu) X(tanh) X(sigmoid) X(gelu) X(dropout) \
-    X(sum) X(mean) X(argmax) X(softmax) X(log_softmax) \
+    X(binary) X(compare) X(where) X(unary) X(logical_not) X(dropout) \
+    X(sum) X(mean) X(argmax) X(softmax) X(log_softmax) X(extreme) X(extreme_along) X(moments) X(prod) X(logsumexp) X(cumsum) \
     X(matmul) X(linear) X(conv2d) X(max_pool2d) X(avg_pool2d) X(batch_norm) X(layer_norm) \
     X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention)
 REF_KERNELS(REF_KERNEL)

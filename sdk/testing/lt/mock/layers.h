@@ -142,4 +142,86 @@ LT_MOCK lt_tensor *lt_mock__accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *
     return lt_mock__reduce(ctx, lt_mock__cast(ctx, lt_mock__eq(ctx, lt_mock__argmax(ctx, logits, 1, false), target), LT_F32), NULL, 0,
                            false, true);
 }
+
+/* ---- transformers ---- */
+LT_MOCK lt_tensor *lt_mock__layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
+    LT_MOCK__NEED(x, NULL);
+    int64_t width = x->ndim ? x->shape[x->ndim - 1] : 0;
+    if (width < 1 || (weight && weight->n != width) || (bias && bias->n != width)) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "lt_layer_norm: weight and bias must have the %lld values of x's last dimension",
+                                          (long long)width);
+    }
+    lt_tensor *y = lt_mock__make(ctx, x->dtype, x->ndim, x->shape);
+    for (int64_t r = 0; y && r < x->n; r += width) {
+        double mean = 0, var = 0;
+        for (int64_t i = 0; i < width; i++) {
+            mean += lt_mock_get(x, r + i) / (double)width;
+        }
+        for (int64_t i = 0; i < width; i++) {
+            double d = lt_mock_get(x, r + i) - mean;
+            var += d * d / (double)width;
+        }
+        for (int64_t i = 0; i < width; i++) {
+            double v = (lt_mock_get(x, r + i) - mean) / sqrt(var + eps);
+            v = weight ? v * lt_mock_get(weight, i) : v;
+            lt_mock_put(y, r + i, bias ? v + lt_mock_get(bias, i) : v);
+        }
+    }
+    return y;
+}
+LT_MOCK lt_tensor *lt_mock__embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) {
+    int64_t shape[LT_MAX_DIMS], width;
+    LT_MOCK__NEED(indices && weight, NULL);
+    if (weight->ndim != 2 || indices->ndim == LT_MAX_DIMS) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "lt_embedding: weight must be (V, D)");
+    }
+    width = weight->shape[1];
+    memcpy(shape, indices->shape, sizeof shape);
+    shape[indices->ndim] = width;
+    lt_tensor *y = lt_mock__make(ctx, weight->dtype, indices->ndim + 1, shape);
+    for (int64_t i = 0; y && i < indices->n; i++) {
+        int64_t row = (int64_t)lt_mock_get(indices, i);
+        if (row < 0 || row >= weight->shape[0]) {
+            return (lt_tensor *)lt_mock__fail(ctx, LT_EINDEX, "lt_embedding: index %lld of %lld rows", (long long)row, (long long)weight->shape[0]);
+        }
+        for (int64_t k = 0; k < width; k++) {
+            lt_mock_put(y, i * width + k, lt_mock_get(weight, row * width + k));
+        }
+    }
+    return y;
+}
+/* Through lt_matmul and lt_softmax, as the formula says; no mask. */
+LT_MOCK lt_tensor *lt_mock__attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
+    lt_tensor *scores;
+    LT_MOCK__NEED(q && k && v, NULL);
+    if (opts && opts->mask) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "lt_attention: the mock host knows no mask but causal");
+    }
+    if (q->ndim != 4 || k->ndim != 4 || v->ndim != 4 || q->shape[3] != k->shape[3] || k->shape[2] != v->shape[2]) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "lt_attention: q (B, heads, T, D), k (B, heads, S, D), v (B, heads, S, E) do not fit");
+    }
+    scores = lt_mock__matmul(ctx, q, lt_mock__transpose(ctx, k, 2, 3));
+    scores = scores ? lt_mock__mul_scalar(ctx, scores, opts && opts->scale != 0 ? opts->scale : 1 / sqrt((double)q->shape[3])) : NULL;
+    for (int64_t i = 0; scores && opts && opts->causal && i < scores->n; i++) {
+        if (i % scores->shape[3] > i / scores->shape[3] % scores->shape[2]) {
+            lt_mock_put(scores, i, -INFINITY);
+        }
+    }
+    scores = scores ? lt_mock__softmax(ctx, scores, 3) : NULL;
+    return scores ? lt_mock__matmul(ctx, scores, v) : NULL;
+}
+LT_MOCK lt_tensor *lt_mock__self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts) {
+    lt_tensor *parts[3], *y;
+    LT_MOCK__NEED(qkv, NULL);
+    if (qkv->ndim != 3 || heads < 1 || qkv->shape[2] % (3 * heads)) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "lt_self_attention: qkv must be (B, T, 3 E), E a multiple of the %lld heads", (long long)heads);
+    }
+    int64_t width = qkv->shape[2] / 3, shape[4] = {qkv->shape[0], qkv->shape[1], heads, width / heads}, whole[3] = {shape[0], shape[1], width};
+    for (int i = 0; i < 3; i++) {
+        parts[i] = lt_mock__reshape(ctx, lt_mock__slice(ctx, qkv, 2, i * width, (i + 1) * width), 4, shape);
+        parts[i] = parts[i] ? lt_mock__transpose(ctx, parts[i], 1, 2) : NULL;
+    }
+    y = lt_mock__attention(ctx, parts[0], parts[1], parts[2], opts);
+    return y ? lt_mock__reshape(ctx, lt_mock__transpose(ctx, y, 1, 2), 3, whole) : NULL;
+}
 #endif
