@@ -3,6 +3,7 @@
 set -euo pipefail
 
 packages=(gcc g++ cmake ninja-build pkg-config libc6-dev libyaml-dev libhdf5-dev libdnnl-dev libxxhash-dev zlib1g-dev libcurl4 ca-certificates)
+packages+=(libjpeg-dev libpng-dev) # for some plugins, which are not built without
 tests=(make clang libcmocka-dev hdf5-tools python3 python3-venv binutils gdb libclang-rt-dev)
 if [ "${1:-}" = --test ]; then
     packages+=("${tests[@]}")

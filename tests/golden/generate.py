@@ -16,6 +16,7 @@ ops_arith.bin  see gold_arith.py
 ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gout0,gin<i>}
 optim.bin  see gold_optim.py
 resnet_gradients.bin  see gold_resnet.py
+images.bin see gold_images.py
 train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
            init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
            into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
@@ -103,6 +104,12 @@ def write_arith():
     save("ops_arith", gold_arith.write_arith)
 
 
+def write_images():
+    import gold_images
+
+    save("images", gold_images.write_images)
+
+
 PARTS = {
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),
@@ -114,6 +121,9 @@ PARTS = {
     "train": write_train,
     "resnet": write_resnet,
     "attention": write_attention,
+
+
+    "images": write_images,
 }
 
 

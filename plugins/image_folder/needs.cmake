@@ -1,0 +1,5 @@
+find_package(JPEG QUIET GLOBAL)
+find_package(PNG QUIET GLOBAL)
+if(NOT JPEG_FOUND OR NOT PNG_FOUND)
+  set(missing "libjpeg (libjpeg-dev) and libpng (libpng-dev)")
+endif()
