@@ -17,6 +17,7 @@ ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gou
 optim.bin  see gold_optim.py
 resnet_gradients.bin  see gold_resnet.py
 images.bin see gold_images.py
+recurrent.bin  see gold_recurrent.py
 train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
            init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
            into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
@@ -110,7 +111,14 @@ def write_images():
     save("images", gold_images.write_images)
 
 
+def write_recurrent():
+    import gold_recurrent
+
+    save("recurrent", gold_recurrent.write_recurrent)
+
+
 PARTS = {
+    "recurrent": write_recurrent,
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),
     "ops": write_ops,

@@ -6,7 +6,7 @@
 /* Each sets dtype, ndim and shape of call->out[] from inputs and attributes, or fails naming op, argument and shapes. */
 #define LTH_SHAPE_RULES(X) \
     X(same) X(cast) X(given) X(given_view) X(broadcast) X(compare) X(reduce) X(argreduce) X(permute) X(slice) X(cat) \
-    X(to_bool) X(where) X(extreme) X(extreme_along) X(cumsum) \
+    X(lstm) X(gru) X(to_bool) X(where) X(extreme) X(extreme_along) X(cumsum) \
     X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention) X(self_attention)
 #define LTH__RULE(name) lt_status lth_shape_##name(lth_call *call, lth_error *err);
 LTH_SHAPE_RULES(LTH__RULE)

@@ -69,7 +69,8 @@ void lth_cpu_scaled(lth_device *d, int64_t n, float *y, const float *x, float al
 double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /* of x, or of x y */
 
 #define LTH_CPU_KERNELS(X) \
-    X(COPY, copy) X(FULL, full) X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
+    X(LSTM, lstm) X(GRU, gru) X(COPY, copy) X(FULL, full) \
+    X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
     X(NEG, unary) X(EXP, unary) X(LOG, unary) X(SQRT, unary) X(ABS, unary) X(RELU, unary) X(TANH, unary) X(SIGMOID, unary) X(GELU, unary) \
     X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax) X(MATMUL, matmul) \
     X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \

@@ -16,6 +16,7 @@
         lth_fill_pixels_##set(t);                                                                                                          \
         lth_fill_attention_##set(t);                                                                                                       \
         lth_fill_conv_##set(t);                                                                                                            \
+        lth_fill_recurrent_##set(t);                                                                                                       \
     }
 FILL_FROM(baseline)
 static bool always(void) { return true; }

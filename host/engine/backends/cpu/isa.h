@@ -57,6 +57,21 @@ typedef struct lth_attend {
     float *scratch;         /* attention_scratch floats */
 } lth_attend;
 
+/* One step of LSTM or GRU for `rows` rows of the batch, and back. Per row: a: x, then the state before (a_row apart); (H) each: cell, y, ...;
+ * (4 H): gates as their kernel orders them. */
+typedef struct lth_rnn_step {
+    int64_t rows, I, H, K, a_row;   /* K: I + H, or I where the state before is zero */
+    const float *a, *weights, *bias; /* weights by cell_pack, bias by cell_bias */
+    const float *cell;              /* LSTM: before */
+    float *cell_next, *cell_tanh, *gates; /* kept for backward; gates NULL: nothing is */
+    float *y, *next;                /* next: the state's place in the next step's a, or NULL */
+} lth_rnn_step;
+typedef struct lth_rnn_back {
+    int64_t rows, I, H, a_row;
+    const float *a, *gates, *cell, *cell_tanh, *dy; /* dy NULL: none arrives */
+    float *dh, *dc, *dgates;
+} lth_rnn_back;
+
 typedef struct lth_cpu_isa {
     const char *name;
     /* element by element */
@@ -115,6 +130,18 @@ typedef struct lth_cpu_isa {
     void (*nconv_crop)(const lth_nconv *c, int pad_h, int pad_w, const float *dxp, float *dx, int64_t image_at, bool lanes, bool add);
     /* floats of scratch nconv_forward and nconv_weights want */
     size_t (*nconv_scratch)(const lth_nconv *c);
+    /* recurrent layers, and products on packed weights */
+    size_t (*cell_floats)(int gates, int64_t H, int64_t K);
+    void (*cell_pack)(int gates, int64_t H, int64_t K_all, int64_t k_at, int64_t K, const float *w, float *to);
+    void (*cell_bias)(bool gru, int64_t H, const float *b_ih, const float *b_hh, float *to);    /* either may be NULL; 4 gates */
+    void (*lstm_step)(const lth_rnn_step *s);
+    void (*gru_step)(const lth_rnn_step *s);
+    void (*lstm_back)(const lth_rnn_back *s);
+    void (*gru_back)(const lth_rnn_back *s);
+    size_t (*panel_floats)(int64_t K, int64_t N);
+    void (*panel_pack)(int64_t K, int64_t N, const float *b, float *to);
+    void (*panel_product)(int64_t M, int64_t N, int64_t K, const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, bool add);
+    void (*outer_product)(int64_t R, int64_t M, int64_t N, const float *a, int64_t a_row, const float *b, int64_t b_row, float *c, int64_t c_row);
 } lth_cpu_isa;
 
 #define LTH_ISA_FILL(set) \
@@ -123,7 +150,8 @@ typedef struct lth_cpu_isa {
     void lth_fill_updates_##set(lth_cpu_isa *t); \
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
     void lth_fill_attention_##set(lth_cpu_isa *t); \
-    void lth_fill_conv_##set(lth_cpu_isa *t);
+    void lth_fill_conv_##set(lth_cpu_isa *t); \
+    void lth_fill_recurrent_##set(lth_cpu_isa *t);
 LTH_ISA_FILL(baseline)
 #if defined(__x86_64__)
 LTH_ISA_FILL(avx2)

@@ -302,6 +302,7 @@ const lth_backend lth_backend_reference = {
         [LTH_OP_MSE_LOSS] = &ref_mse_loss, [LTH_OP_CROSS_ENTROPY] = &ref_cross_entropy, [LTH_OP_ACCURACY] = &ref_accuracy,
         [LTH_OP_LAYER_NORM] = &ref_layer_norm, [LTH_OP_EMBEDDING] = &ref_embedding, [LTH_OP_ATTENTION] = &ref_attention,
         [LTH_OP_SELF_ATTENTION] = &ref_attention,
+        [LTH_OP_LSTM] = &ref_lstm, [LTH_OP_GRU] = &ref_gru,
     },
     .sgd = ref_sgd,
     .adam = ref_adam,

@@ -89,7 +89,7 @@ bool ref_plan_with(lth_call *call, int64_t bytes);
     X(binary) X(compare) X(where) X(unary) X(logical_not) X(dropout) \
     X(sum) X(mean) X(argmax) X(softmax) X(log_softmax) X(extreme) X(extreme_along) X(moments) X(prod) X(logsumexp) X(cumsum) \
     X(matmul) X(linear) X(conv2d) X(max_pool2d) X(avg_pool2d) X(batch_norm) X(layer_norm) \
-    X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention)
+    X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention) X(lstm) X(gru)
 REF_KERNELS(REF_KERNEL)
 #undef REF_KERNEL
 
