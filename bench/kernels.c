@@ -67,7 +67,7 @@ static void peak(void) {}
 typedef struct job {
     const lth_kernel *kernel;
     lth_call call;
-    lth_array in[3], out, gout, gin[3];
+    lth_array in[5], out, gout, gin[5], state[2];
     lth_attrs attrs;
 } job;
 static void *some(size_t bytes) {
@@ -102,7 +102,11 @@ static void plan(void *arg) {
 static void measure(job *j, const char *name, lth_op op, int n_in, const char *need, double mflop) {
     j->call.op = op;
     j->call.n_in = (uint8_t)n_in;
-    j->call.n_out = 1;
+    j->call.n_out = op == LTH_OP_LSTM ? 3 : op == LTH_OP_GRU ? 2 : 1;
+    for (int k = 1; k < j->call.n_out; k++) {
+        j->state[k - 1].data = some(cpu->array_bytes(&j->state[k - 1]));
+        j->call.out[k] = &j->state[k - 1];
+    }
     j->call.save = true;
     j->call.attrs = &j->attrs;
     j->kernel = cpu->kernels[op];
@@ -175,6 +179,16 @@ static void layer_norm(int64_t N, int64_t C) {
     char name[64];
     snprintf(name, sizeof name, "layer_norm %lldx%lld", (long long)N, (long long)C);
     measure(&j, name, LTH_OP_LAYER_NORM, 3, "111", 0);
+}
+static void recurrent(lth_op op, int64_t T, int64_t B, int64_t I, int64_t H, const char *need) {
+    const int64_t G = (op == LTH_OP_GRU ? 3 : 4) * H;
+    job j = {.in = {array(3, (int64_t[]){T, B, I}, LT_F32, 0), array(2, (int64_t[]){G, I}, LT_F32, 0), array(2, (int64_t[]){G, H}, LT_F32, 0),
+                    array(1, &G, LT_F32, 0), array(1, &G, LT_F32, 0)},
+             .out = array(3, (int64_t[]){T, B, H}, LT_F32, 0),
+             .state = {array(2, (int64_t[]){B, H}, LT_F32, 0), array(2, (int64_t[]){B, H}, LT_F32, 0)}};
+    char name[64];
+    snprintf(name, sizeof name, "%s %lldx%lldx%lld -> %lld", op == LTH_OP_GRU ? "gru" : "lstm", (long long)T, (long long)B, (long long)I, (long long)H);
+    measure(&j, name, op, 5, need, 2e-6 * (double)(T * B * G * (I + H)));
 }
 static void mse(int64_t N, int64_t C) {
     job j = {.in = {array(2, (int64_t[]){N, C}, LT_F32, 0), array(2, (int64_t[]){N, C}, LT_F32, 0)}, .out = array(0, NULL, LT_F32, 0)};
@@ -254,6 +268,15 @@ int main(int argc, char **argv) {
     linear(2048, 384, 65, 0, "111");
     layer_norm(2048, 384);
     entropy(2048, 65);
+    end();
+    begin("LSTM classifier, 28 steps of 28, batch 64");
+    recurrent(LTH_OP_LSTM, 28, 64, 28, 128, "01111");
+    linear(64, 128, 10, 0, "111");
+    entropy(64, 10);
+    adam(82186);
+    end();
+    begin("GRU of the same sizes, all gradients");
+    recurrent(LTH_OP_GRU, 28, 64, 28, 128, "11111");
     end();
     cpu->close(device);
     return 0;
