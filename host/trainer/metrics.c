@@ -87,7 +87,7 @@ static lt_metric_handle *table_make(lt_ctx *ctx, const char *id, const char *par
         return NULL;
     }
     if (!id || !*id) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_metric_make", LTH_CALLER, "a metric needs the id of a component, such as \"Accuracy\"");
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_metric_make", LTH_CALLER, "a metric needs the id of a component");
         return NULL;
     }
     return lth_metric_make(ctx, ctx->metrics, id, params);

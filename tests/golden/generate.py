@@ -135,7 +135,20 @@ PARTS = {
 }
 
 
+def discover():
+    """Parts that a gold_*.py brings itself: PART = (name, fill), written to <name>.bin."""
+    import glob
+    import importlib
+
+    for path in sorted(glob.glob(os.path.join(HERE, "gold_*.py"))):
+        with open(path, encoding="utf-8") as source:
+            if "\nPART = " in source.read():
+                name, fill = importlib.import_module(os.path.basename(path)[:-3]).PART
+                PARTS[name] = lambda name=name, fill=fill: save(name, fill)
+
+
 def main():
+    discover()
     parser = argparse.ArgumentParser(description="Write the golden data of lthost's tests.")
     parser.add_argument("--only", default=",".join(PARTS), help="comma-separated parts")
     torch.set_num_threads(1)

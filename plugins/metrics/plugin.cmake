@@ -1,0 +1,1 @@
+target_link_libraries(metrics PRIVATE m) # exp, log

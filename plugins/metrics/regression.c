@@ -1,0 +1,178 @@
+/* plugins/metrics/regression.c - MeanSquaredError, MeanAbsoluteError and R2Score, as torchmetrics'. preds and target have one shape; for R2Score it
+ * is (N) or (N, num_outputs). */
+#include <lt/metric.h>
+#include <math.h>
+
+/* Elements of preds and target, which must have one shape; -1 and a failure otherwise. */
+static int64_t read_pair(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, const double **p, const double **t) {
+    if (!target) {
+        lt_fail(ctx, LT_EINVAL, "target is NULL, and no earlier call failed");
+        return -1;
+    }
+    bool same = lt_ndim(ctx, preds) == lt_ndim(ctx, target);
+    for (int32_t d = 0; same && d < lt_ndim(ctx, preds); d++) {
+        same = lt_size(ctx, preds, d) == lt_size(ctx, target, d);
+    }
+    if (!same) {
+        lt_fail(ctx, LT_ESHAPE, "preds (%lld elements, %d dimensions) and target (%lld, %d) must have one shape", (long long)lt_numel(ctx, preds),
+                (int)lt_ndim(ctx, preds), (long long)lt_numel(ctx, target), (int)lt_ndim(ctx, target));
+        return -1;
+    }
+    *p = lt_doubles(ctx, preds);
+    *t = lt_doubles(ctx, target);
+    return *p && *t ? lt_numel(ctx, preds) : -1;
+}
+
+/* ---- mean errors ---- */
+
+typedef struct mean_error { bool squared; double *sum, *count; } mean_error;
+typedef mean_error mean_squared_error;
+typedef struct mean_absolute_error { double *sum, *count; } mean_absolute_error;
+LT_PARAMS(mean_squared_error, LT_PARAM(squared, "true", "false: the root of the mean."));
+
+static lt_status mse_setup(lt_ctx *ctx, void *self) {
+    mean_squared_error *m = self;
+    m->sum = lt_metric_state(ctx, "sum_squared_error", 1, LT_MERGE_SUM);
+    m->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
+    return lt_ctx_status(ctx);
+}
+
+static lt_status mse_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
+    mean_squared_error *m = self;
+    const double *p, *t;
+    int64_t n = read_pair(ctx, preds, target, &p, &t);
+    for (int64_t i = 0; i < n; i++) {
+        *m->sum += (p[i] - t[i]) * (p[i] - t[i]);
+    }
+    *m->count += n > 0 ? (double)n : 0;
+    return lt_ctx_status(ctx);
+}
+
+static lt_status mse_compute(lt_ctx *ctx, void *self, double *out) {
+    const mean_squared_error *m = self;
+    (void)ctx;
+    out[0] = m->squared ? *m->sum / *m->count : sqrt(*m->sum / *m->count);
+    return LT_OK;
+}
+
+static lt_status mae_setup(lt_ctx *ctx, void *self) {
+    mean_absolute_error *m = self;
+    m->sum = lt_metric_state(ctx, "sum_abs_error", 1, LT_MERGE_SUM);
+    m->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
+    return lt_ctx_status(ctx);
+}
+
+static lt_status mae_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
+    mean_absolute_error *m = self;
+    const double *p, *t;
+    int64_t n = read_pair(ctx, preds, target, &p, &t);
+    for (int64_t i = 0; i < n; i++) {
+        *m->sum += fabs(p[i] - t[i]);
+    }
+    *m->count += n > 0 ? (double)n : 0;
+    return lt_ctx_status(ctx);
+}
+
+static lt_status mae_compute(lt_ctx *ctx, void *self, double *out) {
+    const mean_absolute_error *m = self;
+    (void)ctx;
+    out[0] = *m->sum / *m->count;
+    return LT_OK;
+}
+
+/* The macro wants the parameters of its type; this one has none. */
+static inline __attribute__((unused)) const lt_params *mean_absolute_error_params(void) {
+    static const lt_params none = {sizeof(lt_params), sizeof(lt_param), sizeof(mean_absolute_error), 0, NULL};
+    return &none;
+}
+
+LT_METRIC(MeanSquaredError, mean_squared_error, "Mean of squared differences, as torchmetrics.MeanSquaredError.", .setup = mse_setup,
+    .update = mse_update, .compute = mse_compute);
+LT_METRIC(MeanAbsoluteError, mean_absolute_error, "Mean of absolute differences, as torchmetrics.MeanAbsoluteError.", .setup = mae_setup,
+    .update = mae_update, .compute = mae_compute);
+
+/* ---- R2 ---- */
+
+enum multioutput { UNIFORM, RAW, BY_VARIANCE };
+typedef struct r2_score {
+    int64_t num_outputs, adjusted;
+    int32_t multioutput;
+    double *squares, *sums, *residuals, *count;
+} r2_score;
+LT_PARAMS(r2_score,
+    LT_PARAM(num_outputs, "1", "Columns of preds and target.", LT_RANGE("1..4096")),
+    LT_PARAM(adjusted, "0", "Independent regressors, for the adjusted score; 0: not adjusted.", LT_RANGE("0..")),
+    LT_CHOICE(multioutput, "uniform_average|raw_values|variance_weighted", "uniform_average", "Over columns."));
+
+static lt_status r2_setup(lt_ctx *ctx, void *self) {
+    r2_score *r = self;
+    r->squares = lt_metric_state(ctx, "sum_squared_target", r->num_outputs, LT_MERGE_SUM);
+    r->sums = lt_metric_state(ctx, "sum_target", r->num_outputs, LT_MERGE_SUM);
+    r->residuals = lt_metric_state(ctx, "residual", r->num_outputs, LT_MERGE_SUM);
+    r->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
+    return lt_ctx_status(ctx);
+}
+
+static lt_status r2_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
+    r2_score *r = self;
+    const double *p, *t;
+    int64_t n = read_pair(ctx, preds, target, &p, &t), columns = n >= 0 && lt_ndim(ctx, preds) == 2 ? lt_size(ctx, preds, 1) : 1;
+    if (n >= 0 && (lt_ndim(ctx, preds) > 2 || columns != r->num_outputs)) {
+        return lt_fail(ctx, LT_ESHAPE, "preds and target must be (N) or (N, num_outputs) with num_outputs %lld; they have %lld columns and %d dimensions",
+                       (long long)r->num_outputs, (long long)columns, (int)lt_ndim(ctx, preds));
+    }
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = i % columns;
+        r->squares[k] += t[i] * t[i];
+        r->sums[k] += t[i];
+        r->residuals[k] += (t[i] - p[i]) * (t[i] - p[i]);
+    }
+    *r->count += n > 0 ? (double)(n / columns) : 0;
+    return lt_ctx_status(ctx);
+}
+
+static bool near_zero(double x) { return fabs(x) <= 1e-4; }
+
+/* 1 - residuals / variance; 1 where nothing is left over, 0 where a constant target is missed. */
+static double r2_column(const r2_score *r, int64_t k, double *variance) {
+    *variance = r->squares[k] - r->sums[k] * (r->sums[k] / *r->count);
+    if (near_zero(r->residuals[k])) {
+        return 1;
+    }
+    return near_zero(*variance) ? 0 : 1 - r->residuals[k] / *variance;
+}
+
+static double r2_adjust(const r2_score *r, double score) {
+    double free_ones = *r->count - (double)r->adjusted - 1;
+    return r->adjusted && free_ones > 0 ? 1 - (1 - score) * (*r->count - 1) / free_ones : score;
+}
+
+static lt_status r2_compute(lt_ctx *ctx, void *self, double *out) {
+    const r2_score *r = self;
+    double sum = 0, variances = 0, weighted = 0;
+    (void)ctx;
+    for (int64_t k = 0; k < r->num_outputs; k++) {
+        double variance, score = *r->count < 2 ? NAN : r2_column(r, k, &variance);
+        sum += score;
+        if (*r->count >= 2) {
+            variances += variance;
+            weighted += variance * score;
+        }
+        if (r->multioutput == RAW) {
+            out[k] = r2_adjust(r, score);
+        }
+    }
+    if (r->multioutput != RAW) {
+        out[0] = r2_adjust(r, r->multioutput == UNIFORM ? sum / (double)r->num_outputs : weighted / variances);
+    }
+    return LT_OK;
+}
+
+static int64_t r2_count(lt_ctx *ctx, void *self) {
+    const r2_score *r = self;
+    (void)ctx;
+    return r->multioutput == RAW ? r->num_outputs : 1;
+}
+
+LT_METRIC(R2Score, r2_score, "Coefficient of determination, as torchmetrics.R2Score; NAN for fewer than two samples.", .setup = r2_setup,
+    .update = r2_update, .compute = r2_compute, .count = r2_count);
