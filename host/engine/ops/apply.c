@@ -37,15 +37,17 @@ static bool accepts(const lth_kernel *kernel, lth_device *device, lth_call *call
     return good;
 }
 
-/* Level 0 is the backend, level 1 its fallback. */
+/* Levels 0 and 1 are the backend's kernels, level 2 its fallback's. */
+enum { LEVELS = 3 };
+
 static const lth_kernel *kernel_at(lth_engine *e, int level, lth_op op, lth_device **device) {
-    const lth_backend *backend = level ? e->backend->fallback : e->backend;
-    *device = level ? e->reference : e->device;
-    return backend ? backend->kernels[op] : NULL;
+    const lth_backend *backend = level == 2 ? e->backend->fallback : e->backend;
+    *device = level == 2 ? e->reference : e->device;
+    return !backend ? NULL : level == 1 ? backend->wide[op] : backend->kernels[op];
 }
 
 const lth_kernel *lth_find_kernel(lth_engine *e, lth_call *call, lth_device **device) {
-    for (int level = 0; level < 2; level++) {
+    for (int level = 0; level < LEVELS; level++) {
         const lth_kernel *kernel = kernel_at(e, level, call->op, device);
         if (kernel && accepts(kernel, *device, call)) {
             return kernel;
@@ -73,7 +75,7 @@ static bool cast_shadows(lth_call *call, shadows *s) {
 /* Asks each backend twice, with the inputs as they are and as they would be made contiguous: a copy and a fast kernel beat the
  * naive loops. Inputs are converted only once a kernel has agreed. */
 static const lth_kernel *choose(lt_ctx *ctx, lth_call *call, lt_tensor **in, lth_device **device) {
-    for (int level = 0; level < 2; level++) {
+    for (int level = 0; level < LEVELS; level++) {
         const lth_kernel *kernel = kernel_at(ctx->engine, level, call->op, device);
         if (!kernel) {
             continue;

@@ -2,6 +2,7 @@
  * Refuses an instruction set it does not know or the machine does not have. Nothing of oneDNN is touched before the first primitive. */
 #include "base/threads.h"
 #include "engine/backends/cpu/cpu.h"
+#include "engine/backends/cpu/wide/wide.h"
 #include <stdio.h>
 #include <stdlib.h>
 #if defined(__SSE2__)
@@ -11,6 +12,7 @@
 #define FILL_FROM(set)                                                                                                                     \
     static void fill_##set(lth_cpu_isa *t) {                                                                                               \
         lth_fill_elements_##set(t);                                                                                                        \
+        lth_fill_gemm_##set(t);                                                                                                            \
         lth_fill_rows_##set(t);                                                                                                            \
         lth_fill_updates_##set(t);                                                                                                         \
         lth_fill_pixels_##set(t);                                                                                                          \
@@ -186,6 +188,12 @@ const lth_backend lth_backend_cpu = {
         {
 #define LTH_X(op, name) [LTH_OP_##op] = &lth_cpu_##name,
             LTH_CPU_KERNELS(LTH_X)
+#undef LTH_X
+        },
+    .wide =
+        {
+#define LTH_X(op, name) [LTH_OP_##op] = &lth_wide_##name,
+            LTH_WIDE_KERNELS(LTH_X)
 #undef LTH_X
         },
     .sgd = lth_cpu_sgd,

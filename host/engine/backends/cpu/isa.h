@@ -106,6 +106,10 @@ typedef struct lth_cpu_isa {
     /* flat updates */
     void (*sgd)(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *v);
     void (*adam)(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a);
+    /* matrix products: one tile of gemm_rows x gemm_cols results from packed panels */
+    int gemm_rows, gemm_cols32, gemm_cols64;
+    void (*gemm_tile32)(int64_t depth, const void *a, const void *b, void *c, int64_t c_at, bool add);
+    void (*gemm_tile64)(int64_t depth, const void *a, const void *b, void *c, int64_t c_at, bool add);
     /* the same passes over doubles */
     void (*sgd64)(int64_t n, double *p, const double *g, double *m, const lth_sgd64_values *v);
     void (*adam64)(int64_t n, double *p, const double *g, double *m, double *v, double *top, const lth_adam64_values *a);
@@ -146,6 +150,7 @@ typedef struct lth_cpu_isa {
 
 #define LTH_ISA_FILL(set) \
     void lth_fill_elements_##set(lth_cpu_isa *t); \
+    void lth_fill_gemm_##set(lth_cpu_isa *t); \
     void lth_fill_rows_##set(lth_cpu_isa *t); \
     void lth_fill_updates_##set(lth_cpu_isa *t); \
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
