@@ -18,6 +18,7 @@ optim.bin  see gold_optim.py
 resnet_gradients.bin  see gold_resnet.py
 images.bin see gold_images.py
 recurrent.bin  see gold_recurrent.py
+modules.bin  see gold_modules.py
 train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
            init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
            into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
@@ -117,7 +118,14 @@ def write_recurrent():
     save("recurrent", gold_recurrent.write_recurrent)
 
 
+def write_modules():
+    import gold_modules
+
+    save("modules", gold_modules.write_modules)
+
+
 PARTS = {
+    "modules": write_modules,
     "recurrent": write_recurrent,
     "rng": lambda: save("rng", gold_rng.write_rng),
     "init": lambda: save("init", gold_rng.write_init),

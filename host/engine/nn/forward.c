@@ -22,6 +22,10 @@ void lth_module_describe(const lt_module *l, char *out, size_t size) {
         op = l->kind == LTH_MAX_POOL_LAYER ? "max_pool2d" : "avg_pool2d";
         snprintf(what, sizeof what, "kernel %lldx%lld", (long long)l->attrs.i[0], (long long)l->attrs.i[1]);
         break;
+    case LTH_LSTM_LAYER: case LTH_GRU_LAYER:
+        op = l->kind == LTH_LSTM_LAYER ? "lstm" : "gru";
+        snprintf(what, sizeof what, "%lld -> %lld", (long long)l->in, (long long)l->out);
+        break;
     default: snprintf(what, sizeof what, "%s", l->type); break;
     }
     snprintf(out, size, "%s%s%s (%s)", op, *name ? " " : "", name, what);
@@ -144,6 +148,7 @@ lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *cal
     case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
     case LTH_ACTIVATION: return lth_run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);
+    case LTH_LSTM_LAYER: case LTH_GRU_LAYER: return lth_run_recurrent(ctx, l, x, NULL, caller);
     case LTH_SHARED: return lth_module_forward(ctx, l->target, x, caller);
     case LTH_GROUP: return no_forward(ctx, l, caller);
     case LTH_RESIDUAL: return lth_run_residual(ctx, l, x, caller);
@@ -161,26 +166,37 @@ static void record(lt_module *l, const lt_tensor *x, const lt_tensor *y) {
     }
 }
 
-lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void *caller) {
+void lth_record_run(lt_module *l, const lt_tensor *x, lt_tensor *y) {
+    if (y && l->owner->recording) {
+        record(l, x, y);
+        if (l->owner->watched == l) {
+            l->owner->seen = y;
+        }
+    }
+}
+
+bool lth_can_run(lt_ctx *ctx, const lt_module *module, const lt_tensor *x, const char *op, void *caller) {
     if (ctx->error.code) {
-        return NULL;
+        return false;
     }
     if (!module || !x) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_forward", caller, "lt_forward: the %s is NULL, and no earlier call failed", module ? "input" : "module");
-        return NULL;
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: the %s is NULL, and no earlier call failed", op, module ? "input" : "module");
+        return false;
     }
     if (!module->owner->sealed) {
-        lth_fail_op(&ctx->error, LT_ESTATE, "lt_forward", caller, "lt_forward: modules run only after configure has returned");
+        lth_fail_op(&ctx->error, LT_ESTATE, op, caller, "%s: modules run only after configure has returned", op);
+        return false;
+    }
+    return true;
+}
+
+lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void *caller) {
+    if (!lth_can_run(ctx, module, x, "lt_forward", caller)) {
         return NULL;
     }
     lth_fused alone = {.module = module};
     lt_tensor *y = lth_run_step(ctx, &alone, x, caller);
-    if (y && module->owner->recording) {
-        record(module, x, y);
-        if (module->owner->watched == module) {
-            module->owner->seen = y;
-        }
-    }
+    lth_record_run(module, x, y);
     return y;
 }
 

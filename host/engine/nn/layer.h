@@ -7,6 +7,7 @@
 typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,
     LTH_DROPOUT_LAYER, LTH_SEQUENTIAL, LTH_RESIDUAL,
+    LTH_LSTM_LAYER, LTH_GRU_LAYER,
     LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
     LTH_SHARED, /* a second place of `target` */
 } lth_layer_kind;
@@ -38,6 +39,7 @@ struct lt_module {
     lth_attrs attrs;                /* of the op it becomes */
     int32_t spatial;                /* batch norm: 1 or 2 */
     double p;                       /* dropout */
+    struct { int32_t layers, directions; bool bias, batch_first; } rnn; /* LSTM, GRU; in: input_size, out: hidden_size */
     lth_fused *steps; int64_t n_steps; /* sequential, residual */
     lt_module *shortcut;            /* residual: the child beside the others; NULL: the input itself */
 };
@@ -58,6 +60,14 @@ lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *step, lt_tensor *x, void *
 /* residual: added before the activation; NULL: nothing. */
 lt_tensor *lth_run_batch_norm(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_tensor *residual, int64_t act, void *caller);
 lt_tensor *lth_run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller); /* attrs.i[0] */
+/* Module and input are there and the model is sealed; else the failure is in ctx. */
+bool lth_can_run(lt_ctx *ctx, const lt_module *module, const lt_tensor *x, const char *op, void *caller);
+void lth_record_run(lt_module *l, const lt_tensor *x, lt_tensor *y); /* for summaries and whoever watches; y may be NULL */
+/* ---- recurrent.c ---- */
+lt_module *lth_make_lstm(lt_ctx *ctx, int64_t in, int64_t hidden, const lt_nn_recurrent_opts *opts);
+lt_module *lth_make_gru(lt_ctx *ctx, int64_t in, int64_t hidden, const lt_nn_recurrent_opts *opts);
+lt_tensor *lth_run_recurrent(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_recurrent_state *state, void *caller);
+lt_tensor *lth_recurrent_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
 /* ---- init.c ---- */
 lt_status lth_make_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b);
 void lth_redraw_values(lth_generator *g, const lth_redraw *r, float *out);

@@ -278,6 +278,9 @@ const lt_nn_api lth_nn_table = {
     .requires_grad = requires_grad,
     .train = train,
     .module_training = module_training,
+    .lstm = lth_make_lstm,
+    .gru = lth_make_gru,
+    .recurrent_forward = lth_recurrent_forward,
     .residual = lth_make_residual,
     .init = lth_make_init,
 };

@@ -32,6 +32,18 @@ enum {
     LT_INIT_XAVIER_NORMAL = 7       /* standard deviation gain a (0: 1) times sqrt(2 / (fan_in + fan_out)). Glorot and Bengio 2010 */
 };
 
+typedef struct lt_nn_recurrent_opts { /* of lt_nn_lstm and lt_nn_gru; 0 means the default in brackets */
+    uint32_t struct_size;
+    int32_t num_layers;                                      /* [1] */
+    uint8_t no_bias, batch_first, bidirectional, reserved[5]; /* batch_first: x and y are (B, T, ...) [(T, B, ...)] */
+    double dropout;                                          /* [0] of each layer's output but the last one's, while training */
+} lt_nn_recurrent_opts;
+/* Where a sequence begins and ends: (layers x directions, B, H) each, in PyTorch's order. NULL means zeros. */
+typedef struct lt_recurrent_state {
+    uint32_t struct_size, reserved;
+    lt_tensor *h, *c; /* c: LSTM only */
+} lt_recurrent_state;
+
 typedef struct lt_module_info { /* one line of a summary */
     uint32_t struct_size;
     int32_t depth;              /* 0 is a child of the model */
@@ -77,6 +89,9 @@ typedef struct lt_nn_api {
     bool (*module_training)(lt_ctx *ctx, lt_module *module);
     lt_module *(*residual)(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count);
     lt_status (*init)(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b);
+    lt_module *(*lstm)(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts);
+    lt_module *(*gru)(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts);
+    lt_tensor *(*recurrent_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -116,6 +131,18 @@ LT_INLINE lt_module *lt_nn_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT
 LT_INLINE lt_module *lt_nn_sigmoid(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_SIGMOID); }
 LT_INLINE lt_module *lt_nn_gelu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU); }
 LT_INLINE lt_module *lt_nn_gelu_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU_TANH); }
+/* Long short-term memory (Hochreiter and Schmidhuber 1997; gates i, f, g, o as torch.nn.LSTM): (T, B, I) -> (T, B, D H), or (B, T, ...) with
+ * batch_first; D is 2 where bidirectional, the two directions side by side. Parameters weight_ih_l0 (4H, I or D H), weight_hh_l0 (4H, H),
+ * bias_ih_l0, bias_hh_l0 (4H), then _l0_reverse, _l1, ...; all from U(-1/sqrt H, 1/sqrt H). lt_forward begins with a state of zeros and gives y
+ * alone; lt_recurrent_forward takes and gives states. LT_EINVAL for dropout with one layer. opts NULL: defaults. */
+LT_INLINE lt_module *lt_nn_lstm_with(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts) {
+    return lt__nn->lstm(ctx, input_size, hidden_size, opts);
+}
+/* Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078; gates r, z, n as torch.nn.GRU, the reset gate after the product): the same with
+ * parameters of 3H rows. */
+LT_INLINE lt_module *lt_nn_gru_with(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts) {
+    return lt__nn->gru(ctx, input_size, hidden_size, opts);
+}
 /* lt_dropout while the model trains, nothing otherwise. p in [0, 1]. */
 LT_INLINE lt_module *lt_nn_dropout(lt_ctx *ctx, double p) { return lt__nn->dropout(ctx, p); }
 /* count modules one after the other, named "name.0", "name.1", ... as PyTorch's; name NULL where lt_child or an enclosing sequential names
@@ -185,6 +212,11 @@ LT_INLINE lt_module *lt_nn_identity(lt_ctx *ctx) { return lt__nn->activation(ctx
 /* ---- using them [trainer] ---- */
 /* Runs a module on x, recording gradients where they are on. LT_ESHAPE names the layer. */
 LT_INLINE lt_tensor *lt_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) { return lt__nn->forward(ctx, module, x); }
+/* Runs an LSTM or GRU from *state and leaves there what it ends with; state NULL: from zeros. h or c NULL: zeros. What it leaves lives as long
+ * as the step; lt_retain keeps it. LT_ESHAPE. */
+LT_INLINE lt_tensor *lt_recurrent_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state) {
+    return lt__nn->recurrent_forward(ctx, module, x, state);
+}
 /* A parameter of a module by its name within it ("weight", "0.bias"); the model's. LT_EABSENT. After `configure` its values are there. */
 LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
     return lt__nn->module_parameter(ctx, module, name);
@@ -235,6 +267,9 @@ LT_END
 #define lt_nn_avg_pool2d(ctx, ...) lt__nn_avg_pool2d(ctx, LT__FIRST(__VA_ARGS__, 0), LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
 #define lt_nn_batch_norm1d(ctx, ...) lt_nn_batch_norm_with(ctx, 1, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
 #define lt_nn_batch_norm2d(ctx, ...) lt_nn_batch_norm_with(ctx, 2, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
+#define lt_nn_lstm(ctx, input_size, ...) \
+    lt_nn_lstm_with(ctx, input_size, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_recurrent_opts, __VA_ARGS__))
+#define lt_nn_gru(ctx, input_size, ...) lt_nn_gru_with(ctx, input_size, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_recurrent_opts, __VA_ARGS__))
 
 /* The list ends with a mark that is neither a module nor NULL: a module that failed (NULL) in the middle stays visible. */
 #define LT__LAST ((lt_module *)(intptr_t)-1)
@@ -277,7 +312,21 @@ struct nn_batch_norm : lt_nn_batch_norm_opts {
     LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, double, eps)
     LT__SET(nn_batch_norm, lt_nn_batch_norm_opts, double, momentum)
 };
+struct nn_recurrent : lt_nn_recurrent_opts {
+    nn_recurrent() : lt_nn_recurrent_opts() { struct_size = sizeof(lt_nn_recurrent_opts); }
+    LT__SET(nn_recurrent, lt_nn_recurrent_opts, int32_t, num_layers)
+    LT__SET(nn_recurrent, lt_nn_recurrent_opts, bool, no_bias)
+    LT__SET(nn_recurrent, lt_nn_recurrent_opts, bool, batch_first)
+    LT__SET(nn_recurrent, lt_nn_recurrent_opts, bool, bidirectional)
+    LT__SET(nn_recurrent, lt_nn_recurrent_opts, double, dropout)
+};
 } // namespace lt
+inline lt_module *lt_nn_lstm(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts &opts = lt::nn_recurrent()) {
+    return lt_nn_lstm_with(ctx, input_size, hidden_size, &opts);
+}
+inline lt_module *lt_nn_gru(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts &opts = lt::nn_recurrent()) {
+    return lt_nn_gru_with(ctx, input_size, hidden_size, &opts);
+}
 inline lt_module *lt_nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel,
                                const lt_nn_conv2d_opts &opts = lt::nn_conv2d()) {
     return lt_nn_conv2d_with(ctx, in_channels, out_channels, kernel, &opts);

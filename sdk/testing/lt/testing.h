@@ -112,6 +112,7 @@ enum lt_mock_layer {
     LT_MOCK_ACT,
     LT_MOCK_DROPOUT,
     LT_MOCK_SEQUENTIAL,
+    LT_MOCK_RECURRENT,
     LT_MOCK_GROUP,
     LT_MOCK_RESIDUAL
 };
@@ -124,6 +125,7 @@ struct lt_module {
     int32_t number; /* start_dim or activation */
     double eps;
     bool frozen;
+    bool batch_first;
     bool evaluates; /* lt_train(.., false) */
     size_t count;
     lt_module *items[LT_MOCK_ITEMS];
@@ -165,8 +167,10 @@ struct lt_mock {
 #include <lt/mock/tensor.h>
 #include <lt/mock/arith.h>
 #include <lt/mock/layers.h>
+LT_MOCK lt_tensor *lt_mock__nn_recurrent_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x, lt_recurrent_state *state);
 #include <lt/mock/nn.h>
 #include <lt/mock/modules.h>
+#include <lt/mock/recurrent.h>
 #include <lt/mock/run.h>
 #include <lt/mock/metric.h>
 #include <lt/mock/tables.h>

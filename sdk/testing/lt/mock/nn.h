@@ -204,6 +204,8 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
         return lt_mock__activate(ctx, x, m->number);
     case LT_MOCK_DROPOUT:
         return x;
+    case LT_MOCK_RECURRENT:
+        return lt_mock__nn_recurrent_forward(ctx, m, x, NULL);
     case LT_MOCK_GROUP:
         return (lt_tensor *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "lt_forward: '%s' only holds modules; run the modules in it", m->name);
     case LT_MOCK_SEQUENTIAL:
