@@ -16,6 +16,7 @@ typedef enum {
     LTH_STRIDED = 0,
     LTH_N16C = 1,   /* (N, C, H, W) f32 as [ceil(N/16)][C][H][W][16 n]: a vector is one pixel of 16 images; lanes beyond N are zero */
     LTH_C16 = 2,    /* (N, C, H, W) as [N][ceil(C/16)][H][W][16 c]: oneDNN's nChw16c; channels beyond C are zero */
+    LTH_HWNC = 3,   /* (N, C, H, W) as [H][W][N][16 ceil(C/16)]: rows are the images of a pixel; channels beyond C are zero */
 } lth_layout;
 
 typedef struct lth_array {

@@ -1,5 +1,6 @@
-/* backends/cpu/conv.c - CONV2D: reading the call, choosing the way. Few channels and outputs: own kernels, 16 images a vector. The rest:
- * oneDNN's direct convolution. Refuses (the fallback computes): GELU as fused activation, overlapping or padded fused pooling, empty arrays. */
+/* backends/cpu/conv.c - CONV2D: reading the call, choosing the way. Few channels and outputs: own kernels, 16 images a vector. Small maps:
+ * matrix products over the taps inside the map. The rest: oneDNN's direct convolution. Refuses (the fallback computes): GELU as fused
+ * activation, overlapping or padded fused pooling, empty arrays. */
 #include "engine/backends/cpu/conv.h"
 
 static int64_t out_size(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
@@ -34,6 +35,9 @@ lth_conv_way lth_conv_choose(const lth_device *d, const lth_conv *c) {
     if (simple && small && fits && (c->x->layout == LTH_N16C || lth_plain(c->x))) {
         return LTH_CONV_OWN;
     }
+    if (lth_conv_small_fits(c)) {
+        return LTH_CONV_SMALL;
+    }
     return c->x->layout == LTH_C16 || lth_plain(c->x) ? LTH_CONV_ONEDNN : LTH_CONV_DECLINE;
 }
 static bool conv_plan(lth_device *d, lth_call *call) {
@@ -43,6 +47,7 @@ static bool conv_plan(lth_device *d, lth_call *call) {
     }
     switch (lth_conv_choose(d, &c)) {
     case LTH_CONV_OWN: return lth_conv_own_plan(d, &c, call);
+    case LTH_CONV_SMALL: return lth_conv_small_plan(d, &c, call);
     case LTH_CONV_ONEDNN: return lth_conv_onednn_plan(d, &c, call);
     default: return false;
     }
@@ -52,7 +57,11 @@ static lt_status conv_forward(lth_device *d, const lth_call *call, lth_error *er
     if (!lth_conv_of(call, &c)) {
         return lth_fail(err, LT_EINVAL, "conv2d: not planned for this call");
     }
-    return (lth_conv_choose(d, &c) == LTH_CONV_OWN ? lth_conv_own_forward : lth_conv_onednn_forward)(d, &c, call, err);
+    switch (lth_conv_choose(d, &c)) {
+    case LTH_CONV_OWN: return lth_conv_own_forward(d, &c, call, err);
+    case LTH_CONV_SMALL: return lth_conv_small_forward(d, &c, call, err);
+    default: return lth_conv_onednn_forward(d, &c, call, err);
+    }
 }
 static lt_status conv_backward(lth_device *d, const lth_call *call, lth_error *err) {
     lth_conv c;
@@ -62,6 +71,10 @@ static lt_status conv_backward(lth_device *d, const lth_call *call, lth_error *e
     if (!lth_conv_of(call, &c)) {
         return lth_fail(err, LT_EINVAL, "conv2d: not planned for this call");
     }
-    return (lth_conv_choose(d, &c) == LTH_CONV_OWN ? lth_conv_own_backward : lth_conv_onednn_backward)(d, &c, call, err);
+    switch (lth_conv_choose(d, &c)) {
+    case LTH_CONV_OWN: return lth_conv_own_backward(d, &c, call, err);
+    case LTH_CONV_SMALL: return lth_conv_small_backward(d, &c, call, err);
+    default: return lth_conv_onednn_backward(d, &c, call, err);
+    }
 }
 const lth_kernel lth_cpu_conv2d = {conv_plan, conv_forward, conv_backward};

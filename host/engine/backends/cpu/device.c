@@ -19,6 +19,8 @@
         lth_fill_attention_##set(t);                                                                                                       \
         lth_fill_conv_##set(t);                                                                                                            \
         lth_fill_recurrent_##set(t);                                                                                                       \
+        lth_fill_small_##set(t);                                                                                                           \
+        lth_fill_channels_##set(t);                                                                                                            \
     }
 FILL_FROM(baseline)
 static bool always(void) { return true; }
@@ -161,6 +163,9 @@ int64_t lth_stored(const lth_array *a) {
     }
     if (a->layout == LTH_C16) {
         return a->shape[0] * lth_div_up(a->shape[1], 16) * 16 * a->shape[2] * a->shape[3];
+    }
+    if (a->layout == LTH_HWNC) {
+        return a->shape[2] * a->shape[3] * a->shape[0] * lth_div_up(a->shape[1], 16) * 16;
     }
     return lth_count(a);
 }

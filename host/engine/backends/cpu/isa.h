@@ -34,6 +34,7 @@ typedef struct lth_pool {
     int64_t planes;
     int H, W, OH, OW, KH, KW, SH, SW, PH, PW;
     bool count_pad;         /* average: padding counts */
+    int64_t pixel, lanes;   /* floats from pixel to pixel, and how many of them; 0: 16 */
 } lth_pool;
 
 /* Attention of one head: q (T, D), k (S, D), v (S, DV), each row dense, rows _at elements apart; f32, or bf16 where low. */
@@ -71,6 +72,21 @@ typedef struct lth_rnn_back {
     const float *a, *gates, *cell, *cell_tanh, *dy; /* dy NULL: none arrives */
     float *dh, *dc, *dgates;
 } lth_rnn_back;
+/* Products of convolutions on small maps: rows of C at c_at apart, from n pairs of rows of A (a_at apart) and panels of B. */
+typedef struct lth_term { const float *a, *b; } lth_term;
+typedef struct lth_product {
+    const lth_term *terms;
+    int n, width;                   /* width: of the panel, `panel` or 16 */
+    int64_t k, rows, a_at, b_at, c_at;
+    const float *bias;
+    float *c;
+    bool relu, add;
+} lth_product;
+typedef struct lth_panel { int64_t O, I, T, o, width; const int16_t *live; } lth_panel; /* outputs from o on; live: place of tap t, or -1 */
+
+/* Batch norm's: rows of `width` (16 or 32) lanes, `at` floats apart. */
+typedef struct lth_lanes { int64_t rows, at; int width; const float *x; } lth_lanes;
+typedef struct lth_lane_slopes { const float *dy, *y, *mean, *a, *b, *c; float *dx, *dres; bool add_dx, add_dres; } lth_lane_slopes;
 
 typedef struct lth_cpu_isa {
     const char *name;
@@ -132,6 +148,20 @@ typedef struct lth_cpu_isa {
     void (*nconv_weights)(const lth_nconv *c, const float *x, const float *dz, float *dw, float *scratch);
     void (*nconv_data)(const lth_nconv *c, const float *dz, const float *packed, float *dx);
     void (*nconv_crop)(const lth_nconv *c, int pad_h, int pad_w, const float *dxp, float *dx, int64_t image_at, bool lanes, bool add);
+    /* convolution on small maps */
+    int panel;                                                                                  /* output channels of a panel: a multiple of 16 */
+    void (*product_rows)(const lth_product *p);                                                 /* C = sum of A_s B_s + bias, or C += */
+    void (*product_taps)(const lth_product *p);                                                 /* C += A^T B, of the first term */
+    void (*panel_from)(const lth_panel *p, const float *w, float *panel);
+    void (*panel_to)(const lth_panel *p, const float *panel, int64_t i0, int64_t i1, float *w, bool add);
+    void (*panel_turn)(const lth_panel *p, int64_t taps, const float *panels, float *panel);
+    void (*rows_to_pixels)(int64_t count, int64_t n_rows, const float *rows, int64_t rows_at, float *pixels, int64_t pixels_at);
+    void (*pixels_to_rows)(int64_t count, int64_t n_rows, const float *pixels, int64_t pixels_at, float *rows, int64_t rows_at, bool add);
+    /* batch norm on lanes */
+    void (*lane_sums)(const lth_lanes *l, const float *pivot, double *sum, double *squares);
+    void (*lane_apply)(const lth_lanes *l, const float *scale, const float *shift, const float *residual, bool relu, float *y);
+    void (*lane_back_sums)(const lth_lanes *l, const float *dy, const float *y, const float *mean, double *sum, double *dot);
+    void (*lane_back)(const lth_lanes *l, const lth_lane_slopes *k);
     /* floats of scratch nconv_forward and nconv_weights want */
     size_t (*nconv_scratch)(const lth_nconv *c);
     /* recurrent layers, and products on packed weights */
@@ -156,7 +186,9 @@ typedef struct lth_cpu_isa {
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
     void lth_fill_attention_##set(lth_cpu_isa *t); \
     void lth_fill_conv_##set(lth_cpu_isa *t); \
-    void lth_fill_recurrent_##set(lth_cpu_isa *t);
+    void lth_fill_recurrent_##set(lth_cpu_isa *t); \
+    void lth_fill_small_##set(lth_cpu_isa *t); \
+    void lth_fill_channels_##set(lth_cpu_isa *t);
 LTH_ISA_FILL(baseline)
 #if defined(__x86_64__)
 LTH_ISA_FILL(avx2)

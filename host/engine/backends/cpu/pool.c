@@ -2,11 +2,13 @@
  * 16 planes at a time. Refuses windows of more than 255 elements (their index is a byte), and what is not f32. */
 #include "engine/backends/cpu/cpu.h"
 
+enum { STRIP = 1024 }; /* LTH_HWNC: floats of every pixel that a chunk does */
+
 typedef struct pools {
     lth_device *d;
     lth_pool p;
     int64_t planes, units;
-    bool plain, max, add;
+    bool plain, wide, max, add; /* wide: LTH_HWNC */
     const float *x, *dy;
     float *y, *dx, *spare;
     uint8_t *index;
@@ -15,7 +17,7 @@ typedef struct pools {
 static pools pools_of(lth_device *d, const lth_call *call) {
     const lth_array *x = call->in[0], *y = call->out[0];
     const int64_t *i = call->attrs->i;
-    pools p = {.d = d, .plain = x->layout == LTH_STRIDED, .max = call->op == LTH_OP_MAX_POOL2D};
+    pools p = {.d = d, .plain = x->layout == LTH_STRIDED, .wide = x->layout == LTH_HWNC, .max = call->op == LTH_OP_MAX_POOL2D};
     p.p = (lth_pool){.planes = 1,
                      .H = (int)x->shape[2],
                      .W = (int)x->shape[3],
@@ -29,6 +31,11 @@ static pools pools_of(lth_device *d, const lth_call *call) {
                      .PW = (int)i[5],
                      .count_pad = i[7] != 0};
     p.planes = x->shape[0] * x->shape[1];
+    if (p.wide) {
+        p.p.pixel = x->shape[0] * lth_div_up(x->shape[1], 16) * 16;
+        p.units = lth_div_up(p.p.pixel, STRIP);
+        return p;
+    }
     p.units = p.plain                 ? lth_div_up(p.planes, 16)
               : x->layout == LTH_N16C ? lth_div_up(x->shape[0], 16) * x->shape[1]
                                       : x->shape[0] * lth_div_up(x->shape[1], 16);
@@ -48,10 +55,17 @@ static bool pool_plan(lth_device *d, lth_call *call) {
     }
     call->out[0]->layout = x->layout;
     const pools p = pools_of(d, call);
-    call->workspace_bytes = p.max && call->save ? (size_t)(p.units * out_floats(&p)) : 0;
+    call->workspace_bytes = !p.max || !call->save ? 0 : p.wide ? (size_t)(p.p.pixel * p.p.OH * p.p.OW) : (size_t)(p.units * out_floats(&p));
     return true;
 }
-static double cost_us(const pools *p) { return (double)(p->units * in_floats(p)) * 4e-4; }
+static double cost_us(const pools *p) {
+    return (double)(p->wide ? p->p.pixel * p->p.H * p->p.W : p->units * in_floats(p)) * 4e-4;
+}
+static lth_pool strip_of(const pools *p, int64_t u) {
+    lth_pool strip = p->p;
+    strip.lanes = lth_min64(STRIP, p->p.pixel - u * STRIP);
+    return strip;
+}
 static bool give_spare(pools *p, lth_error *err) {
     const int team = lth_cpu_team(p->d, p->units, cost_us(p));
     p->spare = p->plain ? lth_cpu_scratch(p->d, (size_t)(team * (in_floats(p) + out_floats(p))) * sizeof(float), err) : NULL;
@@ -60,6 +74,16 @@ static bool give_spare(pools *p, lth_error *err) {
 static void forward_unit(void *arg, int64_t u, int thread) {
     const pools *p = arg;
     const lth_cpu_isa *t = &p->d->isa;
+    if (p->wide) {
+        const lth_pool strip = strip_of(p, u);
+        const int64_t at = u * STRIP;
+        if (p->max) {
+            t->max_pool16(&strip, p->x + at, p->y + at, p->index ? p->index + at : NULL);
+        } else {
+            t->avg_pool16(&strip, p->x + at, p->y + at);
+        }
+        return;
+    }
     const int64_t in = in_floats(p), out = out_floats(p), planes = lth_min64(16, p->planes - u * 16);
     const float *x = p->x + u * in;
     float *y = p->y + u * out;
@@ -86,9 +110,25 @@ static lt_status pool_forward(lth_device *d, const lth_call *call, lth_error *er
     lth_cpu_run(d, p.units, cost_us(&p), forward_unit, &p);
     return LT_OK;
 }
+static void backward_strip(const pools *p, int64_t u) {
+    const lth_pool strip = strip_of(p, u);
+    const int64_t at = u * STRIP, pixels = p->add ? 0 : (int64_t)p->p.H * p->p.W;
+    for (int64_t i = 0; i < pixels; i++) {
+        memset(p->dx + at + i * p->p.pixel, 0, (size_t)strip.lanes * sizeof *p->dx);
+    }
+    if (p->max) {
+        p->d->isa.max_pool16_back(&strip, p->index + at, p->dy + at, p->dx + at);
+    } else {
+        p->d->isa.avg_pool16_back(&strip, p->dy + at, p->dx + at);
+    }
+}
 static void backward_unit(void *arg, int64_t u, int thread) {
     const pools *p = arg;
     const lth_cpu_isa *t = &p->d->isa;
+    if (p->wide) {
+        backward_strip(p, u);
+        return;
+    }
     const int64_t in = in_floats(p), out = out_floats(p), planes = lth_min64(16, p->planes - u * 16);
     const float *dy = p->dy + u * out;
     float *dx = p->dx + u * in;

@@ -34,13 +34,15 @@ INLINE window window_at(const lth_pool *p, int oy, int ox) {
     for (int64_t plane = 0; plane < (p)->planes; plane++) \
         for (int oy = 0; oy < (p)->OH; oy++) \
             for (int ox = 0; ox < (p)->OW; ox++)
-#define OUT_AT(p) (((plane * (p)->OH + oy) * (p)->OW + ox) * 16)
-#define IN_AT(p, y, x) (((plane * (p)->H + (y)) * (p)->W + (x)) * 16)
+#define OUT_AT(p) (((plane * (p)->OH + oy) * (p)->OW + ox) * pixel)
+#define IN_AT(p, y, x) (((plane * (p)->H + (y)) * (p)->W + (x)) * pixel)
+#define SIZES(p) const int64_t pixel = (p)->pixel ? (p)->pixel : 16, lanes = (p)->lanes ? (p)->lanes : 16
 
 static void max_pool16(const lth_pool *p, const float *x, float *y, uint8_t *index) {
+    SIZES(p);
     EACH_OUT(p) {
         const window w = window_at(p, oy, ox);
-        for (int v = 0; v < 16; v += VL) {
+        for (int64_t v = 0; v < lanes; v += VL) {
             vec best = v_load(x + IN_AT(p, w.y0, w.x0) + v);
             ivec at = v_iset((w.y0 - w.top) * p->KW + w.x0 - w.left);
             for (int iy = w.y0; iy < w.y1; iy++) {
@@ -60,9 +62,10 @@ static void max_pool16(const lth_pool *p, const float *x, float *y, uint8_t *ind
 }
 /* dx: added to. */
 static void max_pool16_back(const lth_pool *p, const uint8_t *index, const float *dy, float *dx) {
+    SIZES(p);
     EACH_OUT(p) {
         const window w = window_at(p, oy, ox);
-        for (int v = 0; v < 16; v += VL) {
+        for (int64_t v = 0; v < lanes; v += VL) {
             const vec g = v_load(dy + OUT_AT(p) + v);
             const ivec at = v_bytes_load(index + OUT_AT(p) + v);
             for (int iy = w.y0; iy < w.y1; iy++) {
@@ -75,9 +78,10 @@ static void max_pool16_back(const lth_pool *p, const uint8_t *index, const float
     }
 }
 static void avg_pool16(const lth_pool *p, const float *x, float *y) {
+    SIZES(p);
     EACH_OUT(p) {
         const window w = window_at(p, oy, ox);
-        for (int v = 0; v < 16; v += VL) {
+        for (int64_t v = 0; v < lanes; v += VL) {
             vec s = {0};
             for (int iy = w.y0; iy < w.y1; iy++) {
                 for (int ix = w.x0; ix < w.x1; ix++) {
@@ -89,9 +93,10 @@ static void avg_pool16(const lth_pool *p, const float *x, float *y) {
     }
 }
 static void avg_pool16_back(const lth_pool *p, const float *dy, float *dx) {
+    SIZES(p);
     EACH_OUT(p) {
         const window w = window_at(p, oy, ox);
-        for (int v = 0; v < 16; v += VL) {
+        for (int64_t v = 0; v < lanes; v += VL) {
             const vec g = v_load(dy + OUT_AT(p) + v) / (float)w.size;
             for (int iy = w.y0; iy < w.y1; iy++) {
                 for (int ix = w.x0; ix < w.x1; ix++) {
