@@ -11,6 +11,8 @@ typedef struct resize_axis {
     int64_t low, high; /* inputs that are looked at: low..high-1 */
     int32_t taps;      /* weights kept per output */
     int32_t *first, *count, *weights;
+    int32_t groups;  /* of four taps, of the output that has most */
+    int16_t *packed; /* the weights once more, for vectors */
     bool copy; /* same size: outputs are inputs */
     int64_t room;
 } resize_axis;
@@ -19,13 +21,14 @@ typedef struct resize_axis {
 bool resize_axis_make(resize_axis *axis, int64_t inputs, double box0, double box1, int64_t size, int64_t from, int64_t to);
 void resize_axis_free(resize_axis *axis);
 
-/* One row of pixels, `in` being column axis->low, to axis->outputs pixels. channels: 1 or 3. Reads up to 3 bytes beyond the row. */
+/* One row of pixels, `in` being column axis->low, to axis->outputs pixels. channels: 1 or 3. Reads up to 16 bytes beyond the
+ * row, writes one. */
 void resize_row(uint8_t *out, const uint8_t *in, const resize_axis *axis, int channels);
 /* Output row i from rows of `bytes` bytes, rows[0] being row axis->low. May read and write up to 63 bytes beyond. */
 void resize_column(uint8_t *out, const uint8_t *rows, int64_t bytes, int64_t stride, const resize_axis *axis, int64_t i);
 enum { RESIZE_SLACK = 64 };
 
-enum resize_isa { RESIZE_BASELINE, RESIZE_AVX2, RESIZE_AVX512 };
+enum resize_isa { RESIZE_BASELINE, RESIZE_AVX2 };
 enum resize_isa resize_best_isa(void); /* of this machine, or lower if LTHOST_ISA says so */
 void resize_use_isa(enum resize_isa isa);
 #endif
