@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures PyTorch and PyTorch Lightning on the CPU, on the work that lthost is measured on.
 
-    peers.py [--threads 1,2] [--works LinearClassifier,LitAutoEncoder,LeNet,Linear32] [--peers eager,lightning,barebones] [--out FILE.json]
+    peers.py [--threads 1,2] [--works LeNet,GPT,...] [--peers eager,compile,lightning,barebones] [--out FILE.json]
     peers.py --one '{"kind": "step", "peer": "eager", "work": "LeNet", "threads": 1, "idx": "FOLDER"}'
 
 Each measurement runs in a child of its own, pinned to as many CPUs as it has threads.
@@ -10,7 +10,8 @@ Each measurement runs in a child of its own, pinned to as many CPUs as it has th
              TensorDataset in memory, shuffle=True, num_workers=0
   barebones  the same with Trainer(barebones=True)
   step: microseconds per step, median over chunks, after warming up.  start: process start to first step done.  Peak RSS of each.
-Works: batch 64 of MNIST, Adam 1e-3; Linear32 is Linear(32, 2), batch 1, SGD 0.1: almost nothing but the framework.
+  compile    eager's loop with torch.compile(model); compiling is no part of the figure
+Works: works.py.
 It does not measure lthost: bench/run.py does, beside these.
 """
 import argparse
@@ -22,34 +23,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common  # noqa: E402
+from works import WORKS, load, make  # noqa: E402
 
-STEPS = {"LinearClassifier": 2000, "LitAutoEncoder": 2000, "LeNet": 500, "Linear32": 3000}  # Lightning; eager finds its own number
 CHUNKS, CHUNK_SECONDS = 7, 0.6
-
-
-def load(work, idx):
-    """(x, y) on which the work trains: 55,000 normalized images, or 100,000 random rows."""
-    import numpy as np
-    import torch
-
-    if work == "Linear32":
-        return torch.randn(100000, 32), torch.zeros(100000)
-    x = np.fromfile(os.path.join(idx, common.IDX[0]), np.uint8, 55000 * 784, offset=16).reshape(-1, 1, 28, 28)
-    y = np.fromfile(os.path.join(idx, common.IDX[1]), np.uint8, 55000, offset=8)
-    x = torch.from_numpy(x).float().div(255)
-    return (x if work == "LitAutoEncoder" else x.sub(0.1307).div(0.3081)), torch.from_numpy(y).long()
-
-
-def make(work):
-    """(model, loss function of (model, x, y), batch size, optimizer of parameters)."""
-    import torch
-
-    if work == "Linear32":
-        return torch.nn.Linear(32, 2), lambda m, x, y: m(x).sum(), 1, lambda p: torch.optim.SGD(p, lr=0.1)
-    sys.path.insert(0, os.path.join(common.ROOT, "tests", "golden"))
-    import gold_train
-
-    return getattr(gold_train, work)(), gold_train.loss_of, 64, lambda p: torch.optim.Adam(p, lr=1e-3)
 
 
 def per_step(stamps, chunks=CHUNKS):
@@ -67,6 +43,8 @@ def eager_step(case):
     batches = list(zip(x.split(batch), y.split(batch)))
     batches = [pair for pair in batches if len(pair[0]) == batch]
     optimizer = optimizer_of(model.parameters())
+    if case["peer"] == "compile":
+        model = torch.compile(model)
     at = 0
 
     def steps(count):
@@ -81,8 +59,8 @@ def eager_step(case):
             optimizer.step()
         return (time.perf_counter() - began) / count
 
-    steps(20)
-    count = max(20, int(CHUNK_SECONDS / steps(50)))
+    steps(3) if WORKS[case["work"]].large else steps(20)
+    count = max(1, int(CHUNK_SECONDS / steps(2 if WORKS[case["work"]].large else 50)))
     chunks = [steps(count) * 1e6 for _ in range(CHUNKS)]
     return {"us_per_step": common.spread(chunks), "steps": at, "versions": {"torch": torch.__version__}}
 
@@ -100,6 +78,7 @@ def lightning_run(case, steps, on_first_step=None):
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     net, loss_of, batch, optimizer_of = make(case["work"])
     bare = case["peer"] == "barebones"
+    precision = {"precision": "bf16-mixed"} if WORKS[case["work"]].bf16 else {}
     stamps = []
 
     class Module(lightning.LightningModule):
@@ -124,13 +103,13 @@ def lightning_run(case, steps, on_first_step=None):
     loader = DataLoader(TensorDataset(*load(case["work"], case.get("idx"))), batch_size=batch, shuffle=True)
     with tempfile.TemporaryDirectory() as folder:
         options = {"barebones": True} if bare else {"default_root_dir": folder}
-        trainer = lightning.Trainer(max_steps=steps, accelerator="cpu", devices=1, **options)
+        trainer = lightning.Trainer(max_steps=steps, accelerator="cpu", devices=1, **options, **precision)
         trainer.fit(Module(), loader)
     return stamps, {"torch": torch.__version__, "lightning": lightning.__version__}
 
 
 def lightning_step(case):
-    stamps, versions = lightning_run(case, case.get("steps") or STEPS[case["work"]])
+    stamps, versions = lightning_run(case, case.get("steps") or WORKS[case["work"]].lightning_steps)
     return {"us_per_step": common.spread(per_step(stamps)), "steps": len(stamps), "versions": versions}
 
 
@@ -160,7 +139,7 @@ def one(case):
     if case["kind"] == "start":
         result = first_step(case)
     else:
-        result = eager_step(case) if case["peer"] == "eager" else lightning_step(case)
+        result = eager_step(case) if case["peer"] in ("eager", "compile") else lightning_step(case)
     print("\n" + json.dumps(result), flush=True)
 
 
@@ -199,7 +178,7 @@ def main():
     parser = argparse.ArgumentParser(description="Measure PyTorch and Lightning on the CPU.")
     parser.add_argument("--one", help="one case as JSON, in this process")
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--works", default=",".join(common.WORKS + ("Linear32",)))
+    parser.add_argument("--works", default=",".join(WORKS))
     parser.add_argument("--peers", default="eager,lightning,barebones")
     parser.add_argument("--out")
     args = parser.parse_args()

@@ -7,7 +7,8 @@ Run it with the interpreter of `scripts/python_env.sh torch`, on a machine that 
 every peer of a case one after the other, so that a slow minute hits all of them; a ratio is formed within a round, and the table shows
 least, median, largest.
 lthost runs as a user runs it: `lthost fit -c configs/mnist_lenet.yaml --trainer.max_steps N`, default callbacks and loggers, validation
-off as in the peers; samples/s from its summary.json, memory and start time from the outside. Everybody's start is the time from starting
+off as in the peers; its steps are timed by a callback (step_clock.c), as Lightning's are, memory and start time from the outside.
+Everybody's start is the time from starting
 the process to the end of the first step, default callbacks and loggers included.
 --write replaces the block between the two marks in docs/measurements.md; the text around it is written by hand and stays.
 """
@@ -21,12 +22,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common  # noqa: E402
 import peers  # noqa: E402
+from works import WORKS  # noqa: E402
 
-CONFIGS = {
-    "LinearClassifier": "configs/mnist_linear.yaml", "LitAutoEncoder": "configs/mnist_autoencoder.yaml", "LeNet": "configs/mnist_lenet.yaml",
-    "Linear32": None,  # made by Lthost.host_cost
-}
-STEPS = {"LinearClassifier": 20000, "LitAutoEncoder": 20000, "LeNet": 3000, "Linear32": 500000}
 QUIET = 0.1  # cores
 MARKS = ("<!-- bench/run.py: begin -->", "<!-- bench/run.py: end -->")
 DOCUMENT = os.path.join(common.ROOT, "docs", "measurements.md")
@@ -36,7 +33,7 @@ class Lthost:
     """lthost as one more peer: same fields in its results as peers.measure."""
 
     def __init__(self, binary, idx):
-        self.binary, self.idx, self.made, self.first_step = os.path.abspath(binary), idx, None, None
+        self.binary, self.idx, self.made, self.plugins = os.path.abspath(binary), idx, None, {}
 
     def plugin(self, name):
         """bench/NAME.c, built as a plugin author would."""
@@ -55,15 +52,16 @@ class Lthost:
         return self.made
 
     def fit(self, work, threads, cpus, steps, until=None):
-        config = os.path.join(common.ROOT, CONFIGS[work]) if CONFIGS[work] else self.host_cost()
+        known = WORKS[work]
+        config = os.path.join(common.ROOT, "configs", known.config) if known.config else self.host_cost()
         with tempfile.TemporaryDirectory() as folder:
             command = [self.binary, "fit", "-c", config, f"--trainer.max_steps={steps}", f"--trainer.num_threads={threads}",
-                       f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0"]
-            if work != "Linear32":
-                command.append(f"--data.data_dir={self.idx}")
-            if until:
-                self.first_step = self.first_step or self.plugin("first_step")
-                command.append(f"--trainer.callbacks+={self.first_step}:FirstStep")
+                       f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0", *known.options]
+            if known.config:
+                command.append(f"--data.data_dir={self.idx if known.data_dir == 'mnist' else os.path.dirname(common.mnist_folder())}")
+            name, component = ("first_step", "FirstStep") if until else ("step_clock", "StepClock")
+            self.plugins[name] = self.plugins.get(name) or self.plugin(name)
+            command.append(f"--trainer.callbacks+={self.plugins[name]}:{component}")
             done = common.run_child(command, cpus, threads, until, cwd=folder)
             summary = common.newest(folder, "summary.json")
             if done["status"] or not summary:
@@ -73,15 +71,14 @@ class Lthost:
 
     def measure(self, case, cpus):
         out = {key: value for key, value in case.items() if key != "idx"}
-        steps = 1 if case["kind"] == "start" else STEPS[case["work"]]
+        steps = 1 if case["kind"] == "start" else WORKS[case["work"]].steps
         until = "first step done" if case["kind"] == "start" else None
         done, summary = self.fit(case["work"], case["threads"], cpus, steps, until)
         out.update(peer="lthost", rss_mb=round(done["rss_mb"], 1), foreign=done["foreign"], steps=summary["steps"])
         if case["kind"] == "start":
             out["ms_to_first_step"] = round(done["seconds"] * 1e3, 2)
         else:
-            batch = 1 if case["work"] == "Linear32" else 64
-            out["us_per_step"] = common.spread([batch * 1e6 / summary["samples_per_second"]])
+            out["us_per_step"] = common.spread(common.last_json(done["output"])["us_per_step"])
         return out
 
 
@@ -94,7 +91,8 @@ def plan(args, idx):
     for work in args.works.split(","):
         for threads in args.thread_counts:
             if work != "Linear32" or threads == 1:
-                yield {"kind": "step", "work": work, "threads": threads, "idx": idx}, ("eager", "lightning") + (("barebones",) if work == "Linear32" else ())
+                more = ("barebones",) if work == "Linear32" else ("compile",) if args.compile and WORKS[work].large else ()
+                yield {"kind": "step", "work": work, "threads": threads, "idx": idx}, ("eager", "lightning") + more
     for work in ("Linear32", "LeNet"):
         if work in args.works.split(","):
             yield {"kind": "start", "work": work, "threads": 1, "idx": idx}, ("eager", "lightning")
@@ -157,14 +155,15 @@ def render(table, rounds):
     lines = [f"Measured {facts['date']} on {facts['cpu']}, {facts['cores']} cores, {facts['isa']}, {facts['system']}, Linux {facts['kernel']};",
              f"{', '.join(f'{k} {v}' for k, v in sorted(versions.items()))}; {rounds} round(s), other processes "
              f"kept at most {foreign:.2f} cores busy.", "",
-             "| work, batch 64 | threads | lthost us/step | samples/s | Lightning us/step | times faster: min / median / max | PyTorch loop us/step "
-             "| times faster | peak MB: lthost, Lightning, PyTorch |", "|---|---|---|---|---|---|---|---|---|"]
+             "| work | threads | lthost us/step | samples/s | Lightning us/step | times faster: min / median / max | PyTorch loop us/step "
+             "| times faster | compiled us/step | times faster | peak MB: lthost, Lightning, PyTorch |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     for (kind, work, threads), row in table.items():
         if kind == "step" and work != "Linear32":
             own = row.get("lthost")
-            rate = f"{64e6 / common.spread([figure(r) for r in own])['median']:,.0f}" if own else "-"
+            rate = f"{WORKS[work].batch * 1e6 / common.spread([figure(r) for r in own])['median']:,.0f}" if own else "-"
             lines.append(f"| {work} | {threads} | {cell(own, '{:,.1f}')} | {rate} | {cell(row.get('lightning'), '{:,.0f}')} | {ratio(row, 'lightning')} "
                          f"| {cell(row.get('eager'), '{:,.0f}')} | {ratio(row, 'eager')} "
+                         f"| {cell(row.get('compile'), '{:,.0f}')} | {ratio(row, 'compile')} "
                          f"| {memory(row, 'lthost')}, {memory(row, 'lightning')}, {memory(row, 'eager')} |")
     if not any(kind == "start" or work == "Linear32" for kind, work, _ in table):
         return "\n".join(lines)
@@ -192,7 +191,8 @@ def main():
     parser.add_argument("--lthost", default=os.path.join(common.ROOT, "build", "release", "lthost"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--works", default=",".join(common.WORKS + ("Linear32",)))
+    parser.add_argument("--works", default=",".join(WORKS))
+    parser.add_argument("--compile", action="store_true", help="torch.compile as one more peer of the larger works")
     parser.add_argument("--json", help="every single result")
     parser.add_argument("--write", action="store_true", help="rewrite the block in docs/measurements.md")
     args = parser.parse_args()
