@@ -68,11 +68,19 @@ bool lth_cpu_no_gradient(lth_device *d, const lth_call *call);
 void lth_cpu_scaled(lth_device *d, int64_t n, float *y, const float *x, float alpha, bool add);
 double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /* of x, or of x y */
 
-#define LTH_CPU_KERNELS(X) \
-    X(LSTM, lstm) X(GRU, gru) X(COPY, copy) X(FULL, full) \
-    X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
+/* Arithmetic: elements.c, choose.c, copy.c, reduce.c, reduce_more.c. */
+#define LTH_CPU_ARITH(X) \
+    X(COPY, copy) X(FULL, full) X(ARANGE, arange) X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) \
+    X(MAXIMUM, binary) X(MINIMUM, binary) X(POW, binary) X(EQ, compare) X(NE, compare) X(LT, compare) X(LE, compare) X(GT, compare) X(GE, compare) \
+    X(LOGICAL_AND, compare) X(LOGICAL_OR, compare) X(LOGICAL_NOT, compare) X(WHERE, where) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
     X(NEG, unary) X(EXP, unary) X(LOG, unary) X(SQRT, unary) X(ABS, unary) X(RELU, unary) X(TANH, unary) X(SIGMOID, unary) X(GELU, unary) \
-    X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax) X(MATMUL, matmul) \
+    X(POW_SCALAR, unary) X(CLAMP, unary) X(RSQRT, unary) X(SIN, unary) X(COS, unary) X(ERF, unary) X(SQUARE, unary) X(RECIPROCAL, unary) \
+    X(SIGN, unary) X(FLOOR, unary) X(CEIL, unary) X(ROUND, unary) X(LEAKY_RELU, unary) X(ELU, unary) X(SILU, unary) X(SOFTPLUS, unary) \
+    X(HARDSWISH, unary) X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax)
+
+#define LTH_CPU_KERNELS(X) \
+    LTH_CPU_ARITH(X) \
+    X(LSTM, lstm) X(GRU, gru) X(MATMUL, matmul) \
     X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \
     X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding) \
     X(ATTENTION, attention) X(SELF_ATTENTION, attention)

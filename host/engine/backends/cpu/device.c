@@ -14,6 +14,8 @@
         lth_fill_elements_##set(t);                                                                                                        \
         lth_fill_gemm_##set(t);                                                                                                            \
         lth_fill_rows_##set(t);                                                                                                            \
+        lth_fill_map32_##set(t);                                                                                                           \
+        lth_fill_map64_##set(t);                                                                                                           \
         lth_fill_updates_##set(t);                                                                                                         \
         lth_fill_pixels_##set(t);                                                                                                          \
         lth_fill_attention_##set(t);                                                                                                       \

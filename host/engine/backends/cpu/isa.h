@@ -87,9 +87,40 @@ typedef struct lth_panel { int64_t O, I, T, o, width; const int16_t *live; } lth
 /* Batch norm's: rows of `width` (16 or 32) lanes, `at` floats apart. */
 typedef struct lth_lanes { int64_t rows, at; int width; const float *x; } lth_lanes;
 typedef struct lth_lane_slopes { const float *dy, *y, *mean, *a, *b, *c; float *dx, *dres; bool add_dx, add_dres; } lth_lane_slopes;
+/* Functions of elements (map), of two (pair), gradients (blend: of operands a, b and the gradient g that arrives). */
+typedef enum {
+    LTH_M_SAME, LTH_M_NEG, LTH_M_EXP, LTH_M_LOG, LTH_M_SQRT, LTH_M_ABS, LTH_M_RELU, LTH_M_TANH, LTH_M_SIGMOID, LTH_M_GELU, LTH_M_GELU_TANH,
+    LTH_M_ADD_SCALAR, LTH_M_MUL_SCALAR, LTH_M_POW_SCALAR, LTH_M_CLAMP, LTH_M_RSQRT, LTH_M_SIN, LTH_M_COS, LTH_M_ERF, LTH_M_SQUARE,
+    LTH_M_RECIPROCAL, LTH_M_SIGN, LTH_M_FLOOR, LTH_M_CEIL, LTH_M_ROUND, LTH_M_LEAKY_RELU, LTH_M_ELU, LTH_M_SILU, LTH_M_SOFTPLUS, LTH_M_HARDSWISH
+} lth_map;
+typedef enum {
+    LTH_P_ADD, LTH_P_SUB, LTH_P_MUL, LTH_P_DIV, LTH_P_MAX, LTH_P_MIN, LTH_P_POW,
+    LTH_P_SQUARED_OFF, LTH_P_EXP_OFF, /* (a - b)^2, e^(a - b) */
+    LTH_P_IS                          /* 1 where a is b, two NaNs being the same; else 0 */
+} lth_pair;
+typedef enum {
+    LTH_B_PASS, LTH_B_MINUS, LTH_B_TIMES_A, LTH_B_TIMES_B, LTH_B_OVER_B, LTH_B_RATIO, LTH_B_MAX_A, LTH_B_MAX_B, LTH_B_MIN_A, LTH_B_MIN_B,
+    LTH_B_POW_A, LTH_B_POW_B, LTH_B_TIMES_OFF, LTH_B_TIMES_EXP_OFF, LTH_B_TIMES_IS, LTH_B_SOFTMAX, LTH_B_LOG_SOFTMAX
+} lth_blend;
+typedef enum { LTH_C_EQ, LTH_C_NE, LTH_C_LT, LTH_C_LE, LTH_C_GT, LTH_C_GE, LTH_C_AND, LTH_C_OR } lth_compare;
+
+/* One precision's kernels; pointers are to its numbers. p: the op's two numbers. x_one: a single value for all. */
+typedef struct lth_maps {
+    void (*map)(lth_map op, int64_t n, const void *x, void *y, const double *p);
+    void (*map_back)(lth_map op, int64_t n, const void *x, const void *y, const void *g, void *d, const double *p); /* d = g * slope */
+    void (*pair)(lth_pair op, int64_t n, const void *a, const void *b, bool a_one, bool b_one, void *y);
+    void (*blend)(lth_blend op, int64_t n, const void *a, const void *b, const void *g, bool a_one, bool b_one, bool g_one, void *d);
+    void (*compare)(lth_compare op, int64_t n, const void *a, const void *b, bool a_one, bool b_one, uint8_t *y);
+    void (*choose)(int64_t n, const uint8_t *c, const void *a, const void *b, bool c_one, bool a_one, bool b_one, void *y);
+    void (*add_to)(int64_t n, const void *x, double *sums);    /* sums[i] += x[i] */
+    double (*total)(int64_t n, const void *x);
+} lth_maps;
 
 typedef struct lth_cpu_isa {
     const char *name;
+    lth_maps f32, f64;
+    void (*widen)(int dtype, int64_t n, const uint16_t *from, float *to);   /* LT_F16 or LT_BF16 -> f32 */
+    void (*narrow)(int dtype, int64_t n, const float *from, uint16_t *to);
     /* element by element */
     void (*unary)(lth_unary op, int64_t n, const float *x, float *y, float f);
     void (*unary_back)(lth_unary op, int64_t n, const float *x, const float *y, const float *dy, float *dx, bool add, float f);
@@ -182,6 +213,8 @@ typedef struct lth_cpu_isa {
     void lth_fill_elements_##set(lth_cpu_isa *t); \
     void lth_fill_gemm_##set(lth_cpu_isa *t); \
     void lth_fill_rows_##set(lth_cpu_isa *t); \
+    void lth_fill_map32_##set(lth_cpu_isa *t); \
+    void lth_fill_map64_##set(lth_cpu_isa *t); \
     void lth_fill_updates_##set(lth_cpu_isa *t); \
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
     void lth_fill_attention_##set(lth_cpu_isa *t); \
