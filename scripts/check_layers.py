@@ -27,8 +27,8 @@ ALLOWED = {
     "engine": ("base",),  # files in the folder itself: the facade; may use all below
     "engine/random": ("base",),
     "engine/backends": ("base", "engine/ops/ops.def"),
-    "engine/backends/reference": ("base", "engine/backends/backend.h", "engine/ops/ops.def"),
-    "engine/backends/cpu": ("base", "engine/backends/backend.h", "engine/ops/ops.def"),
+    "engine/backends/reference": ("base", "engine/backends/backend.h", "engine/backends/indices.h", "engine/ops/ops.def"),
+    "engine/backends/cpu": ("base", "engine/backends/backend.h", "engine/backends/indices.h", "engine/ops/ops.def"),
     "engine/backends/cuda": ("base", "engine/backends/backend.h", "engine/ops/ops.def"),
     "engine/tensor": ("base",) + ENGINE,
     "engine/ops": ("base",) + TENSOR,

@@ -216,7 +216,7 @@ static void index_errors(void **state) {
     take(&r, 1, make(LT_F32, 2, weight));
     r.out = make(LT_F32, 3, out);
     assert_int_equal(forward(&r, &err), LT_EINDEX);
-    assert_string_equal(err.text, "embedding: index -1 at place 2 is outside 0..4 (5 rows)");
+    assert_string_equal(err.text, "embedding: index -1 at position 2 is outside 0..4");
     release(&r);
 }
 

@@ -1,6 +1,6 @@
 """Writes the golden data of lthost's tests from PyTorch. Run by hand when a case is added; the files are committed.
 
-    scripts/python_env.sh torch && $LTHOST_VENV/bin/python tests/golden/generate.py [--only rng,init,ops,arith,optim,train]
+    scripts/python_env.sh torch && $LTHOST_VENV/bin/python tests/golden/generate.py [--only rng,init,ops,arith,index,losses,optim,train]
 
 File format: goldfile.py; reader for C: golden.h. Tests read the files and never need Python. `meta/*` records are texts.
 `<tensor>.fnv` is the FNV-1a 64 checksum of a tensor's raw bytes (gold_fnv1a). All integers are i64, all flags bool.
@@ -37,7 +37,6 @@ import gold_train  # noqa: E402
 from goldfile import GoldFile  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODELS = {  # name: class, normalize, keys stored in full (None: all)
     "linear": (gold_train.LinearClassifier, True, ("fc1.bias", "fc2.weight", "fc2.bias")),
     "lenet": (gold_train.LeNet, True, None),
     "autoencoder": (gold_train.LitAutoEncoder, False,
@@ -65,6 +64,12 @@ def write_ops():
         save(f"ops_{group}", fill)
 
 
+def write_index():
+    import gold_index
+
+    save("ops_index", gold_index.write_index)
+
+
 def write_optim():
     import gold_optim
 
@@ -84,7 +89,6 @@ def write_optimizers():
 
 
 def write_train():
-    for name, (make, normalize, full) in MODELS.items():
         save(f"train_{name}", lambda g: gold_train.write_train(g, make, normalize, full, mnist_folder()))
 
 
@@ -131,6 +135,7 @@ PARTS = {
     "init": lambda: save("init", gold_rng.write_init),
     "ops": write_ops,
     "arith": write_arith,
+    "index": write_index,
     "optim": write_optim,
     "optimizers": write_optimizers,
     "sched": write_sched,

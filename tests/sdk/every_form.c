@@ -75,6 +75,12 @@ static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, l
     x = lt_attention(ctx, x, x, x, .causal = 1, .mask = x);
     x = lt_self_attention(ctx, x, 4, .causal = 1, .scale = 0.5);
     x = lt_layer_norm(ctx, lt_embedding(ctx, x, x), x, NULL, 1e-5);
+    x = lt_cross_entropy(ctx, lt_nll_loss(ctx, x, x, .weight = x), x, .label_smoothing = 0.1);
+    x = lt_l1_loss(ctx, lt_smooth_l1_loss(ctx, x, x, .beta = 2), lt_huber_loss(ctx, x, x, .delta = 2, .reduction = LT_SUM));
+    x = lt_bce_loss(ctx, lt_bce_with_logits(ctx, x, x, .pos_weight = x), x, .weight = x);
+    x = lt_cosine_embedding_loss(ctx, lt_kl_div(ctx, x, x, .reduction = LT_BATCHMEAN, .log_target = 1), x, x, .margin = 0.5);
+    x = lt_embedding(ctx, x, x, .has_padding_idx = 1, .padding_idx = -1);
+    x = lt_argsort(ctx, lt_narrow(ctx, x, 0, -1, 1), lt_chunk(ctx, x, 1, 0, &x), LT_HAS(lt_embedding) && LT_HAS(lt_topk));
     if (LT_HAS(lt_gelu) && LT_HAS(lt_nn_conv2d) && LT_HAS(lt_request_stop)) { x = lt_gelu(ctx, x, false); }
     lt_log(ctx, "loss", x, LT_LOG_PROG_BAR | LT_LOG_EPOCH);
     lt_request_stop(ctx, "at %d", 3);

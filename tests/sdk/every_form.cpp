@@ -33,6 +33,10 @@ struct net : base_net { // hooks are found through a class between, too
         lt_tensor *y = lt_conv2d(ctx, lt_batch_get(ctx, batch, 0), nullptr, nullptr, lt::conv2d().padding(1, 2));
         if (LT_HAS(lt_gelu)) { y = lt_max_pool2d(ctx, y, lt::pool2d(2).ceil_mode(true)); }
         y = lt_attention(ctx, y, y, lt_self_attention(ctx, y, 2), lt::attention().causal(true).scale(0.5));
+        y = lt_cross_entropy(ctx, lt_cross_entropy(ctx, y, y), lt_nll_loss(ctx, y, y), lt::cross_entropy().ignore_index(-100).label_smoothing(0.1));
+        y = lt_bce_with_logits(ctx, lt_l1_loss(ctx, y, y), y, lt::loss().pos_weight(y).reduction(LT_SUM));
+        y = lt_cosine_embedding_loss(ctx, y, y, y, lt::loss().margin(0.5));
+        y = lt_embedding(ctx, y, lt_embedding(ctx, y, y), lt::embedding().padding_idx(0));
         return lt_step_loss(ctx, out, lt_conv2d(ctx, y, y, y));
     }
 };

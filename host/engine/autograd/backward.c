@@ -51,6 +51,11 @@ static bool reads_values(const lth_tape_node *node) {
     case LTH_OP_SUM:
     case LTH_OP_MEAN:
     case LTH_OP_CAT:
+    case LTH_OP_PAD:
+    case LTH_OP_ROLL:
+    case LTH_OP_FLIP:
+    case LTH_OP_TRIL:
+    case LTH_OP_TRIU:
     case LTH_OP_AVG_POOL2D:
     case LTH_OP_DROPOUT: return false;
     default: return lth_ops[node->call.op].gradient == LTH_GRAD_KERNEL;
@@ -189,7 +194,7 @@ static lt_status node_backward(lt_ctx *ctx, lth_tape_node *node) {
 
 /* Its gradients have been handed on, and no kernel of this step comes back to them or to its workspace. */
 static void done_with(lth_engine *e, lth_tape_node *node) {
-    for (int k = 0; k < node->call.n_out; k++) {
+    for (int k = 0; !node->partial && k < node->call.n_out; k++) {
         lt_tensor *y = node->out[k];
         if (y->grad) {
             lth_step_give_back(e, y->grad->data_home);

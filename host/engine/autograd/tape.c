@@ -39,6 +39,7 @@ lth_tape_node *lth_tape_record(lth_engine *e, const lth_call *call, lt_tensor *c
         lt_tensor *y = out[k];
         node->out[k] = y;
         node->out_version[k] = lth_root(y)->version;
+        node->partial |= y->node != NULL;
         y->node = node;
         y->out_index = (uint8_t)k;
         y->is_leaf = 0;

@@ -23,6 +23,7 @@ typedef struct lth_tape_node {
     uint32_t out_version[LTH_MAX_OUT], saved_version[LTH_MAX_IN];
     void *context;                      /* custom ops: the bytes given to lt_custom_apply; destroy_context runs when the tape is cleared */
     size_t context_size;
+    bool partial;                       /* an older node fills another part of the same output, and needs its gradient too */
     struct lth_tape_node *next_context;
 } lth_tape_node;
 typedef struct lth_tape { lth_tape_node *last, *contexts; int64_t count; } lth_tape;

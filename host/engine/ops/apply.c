@@ -221,9 +221,10 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
     return LT_OK;
 }
 
+/* An output that is there already is a part filled by an earlier call: lth_apply_part. */
 static lt_status make_outputs(lt_ctx *ctx, job *j, const lth_op_info *info) {
     for (int k = 0; k < info->n_out; k++) {
-        j->out[k] = lth_tensor_blank(ctx->engine, &ctx->error);
+        j->out[k] = j->out[k] ? j->out[k] : lth_tensor_blank(ctx->engine, &ctx->error);
         if (!j->out[k]) {
             return ctx->error.code;
         }
@@ -241,7 +242,9 @@ static lt_status make_outputs(lt_ctx *ctx, job *j, const lth_op_info *info) {
 
 static lt_status give_memory(lt_ctx *ctx, job *j) {
     for (int k = 0; k < j->call.n_out; k++) {
-        LTH_GOOD(lth_tensor_give_data(ctx->engine, j->out[k], &ctx->error));
+        if (!j->out[k]->a.data) {
+            LTH_GOOD(lth_tensor_give_data(ctx->engine, j->out[k], &ctx->error));
+        }
     }
     size_t bytes = j->call.workspace_bytes;
     if (bytes) {
@@ -274,6 +277,18 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     return LT_OK;
 }
 
+static bool apply_kernel(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, lt_tensor *part, lt_tensor **out) {
+    const lth_op_info *info = &lth_ops[op];
+    job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}, .out = {part}};
+    j.call.random = draw;
+    j.call.random_state = &ctx->engine->generator;
+    bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
+    for (int k = 0; good && k < info->n_out; k++) {
+        out[k] = j.out[k];
+    }
+    return good;
+}
+
 bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor **out) {
     const lth_op_info *info = &lth_ops[op];
     bool good = ctx->error.code == LT_OK;
@@ -282,13 +297,7 @@ bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, cons
         out[0] = lth_apply_view(ctx, op, inputs[0], attrs ? attrs : &no_attrs);
         good = out[0] != NULL;
     } else if (good) {
-        job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}};
-        j.call.random = draw;
-        j.call.random_state = &ctx->engine->generator;
-        good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
-        for (int k = 0; good && k < info->n_out; k++) {
-            out[k] = j.out[k];
-        }
+        good = apply_kernel(ctx, op, inputs, n, attrs, NULL, out);
     }
     if (!good && !ctx->error.caller) {
         ctx->error.caller = caller;
@@ -299,6 +308,15 @@ bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, cons
 lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller) {
     lt_tensor *out[LTH_MAX_OUT];
     return lth_apply_all(ctx, op, inputs, n, attrs, caller, out) ? out[0] : NULL;
+}
+
+lt_tensor *lth_apply_part(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor *part) {
+    lt_tensor *out[LTH_MAX_OUT];
+    bool good = ctx->error.code == LT_OK && apply_kernel(ctx, op, inputs, n, attrs, part, out);
+    if (!good && !ctx->error.caller) {
+        ctx->error.caller = caller;
+    }
+    return good ? out[0] : NULL;
 }
 
 lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x) {

@@ -17,6 +17,9 @@ extern const lth_op_info lth_ops[LTH_OP_COUNT];
 lt_tensor *lth_apply(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller);
 /* The same for an operation of several outputs: out[] has LTH_MAX_OUT places, filled with as many as ops.def says. False: as NULL above. */
 bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor **out);
+/* The same for an operation of one output whose calls fill parts of it, for more inputs than a call takes: `part` is NULL for the first
+ * call, then what the first returned. Backward visits all of them. */
+lt_tensor *lth_apply_part(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor *part);
 /* The same memory as row-major strided contiguous (itself, if it is that already). */
 lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x);
 /* The kernel that takes this call, following fallbacks; sets *device. Used by forward and backward alike. */

@@ -278,7 +278,11 @@ lt_status lth_shape_slice(lth_call *call, lth_error *err) {
                         (long long)dim, lth_shown(x).text);
     }
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
-    call->out[0]->shape[dim] = end - start;
+    int64_t step = call->attrs->i[3] ? call->attrs->i[3] : 1;
+    if (step < 1) {
+        return lth_fail(err, LT_EINVAL, "slice: step %lld, but must be 1 or more", (long long)step);
+    }
+    call->out[0]->shape[dim] = (end - start) / step + ((end - start) % step != 0);
     return LT_OK;
 }
 
@@ -305,6 +309,6 @@ lt_status lth_shape_cat(lth_call *call, lth_error *err) {
         total += x->shape[dim];
     }
     lth_out_set(call, 0, first->dtype, first->ndim, first->shape);
-    call->out[0]->shape[dim] = total;
+    call->out[0]->shape[dim] = call->attrs->i[2] ? call->attrs->i[2] : total;
     return LT_OK;
 }

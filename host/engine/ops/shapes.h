@@ -7,7 +7,8 @@
 #define LTH_SHAPE_RULES(X) \
     X(same) X(cast) X(given) X(given_view) X(broadcast) X(compare) X(reduce) X(argreduce) X(permute) X(slice) X(cat) \
     X(lstm) X(gru) X(to_bool) X(where) X(extreme) X(extreme_along) X(cumsum) \
-    X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention) X(self_attention)
+    X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention) X(self_attention) \
+    X(gather) X(scatter_add) X(index_select) X(masked_fill) X(pad) X(remap) X(one_hot) X(topk) X(pair_loss) X(cosine)
 #define LTH__RULE(name) lt_status lth_shape_##name(lth_call *call, lth_error *err);
 LTH_SHAPE_RULES(LTH__RULE)
 #undef LTH__RULE
@@ -21,6 +22,9 @@ void lth_out_set(lth_call *call, int k, lt_dtype dtype, int ndim, const int64_t 
 lt_status lth_need_float(const lth_call *call, int k, const char *name, lth_error *err);
 lt_status lth_need_dtype(const lth_call *call, int k, const char *name, lt_dtype dtype, lth_error *err);
 lt_status lth_need_same_dtype(const lth_call *call, int a, const char *name_a, int b, const char *name_b, lth_error *err);
+/* Failures unless an argument that is given is a vector of `size` elements of x's dtype; unless attrs->i[0] is a reduction. */
+lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err);
+lt_status lth_need_reduction(const lth_call *call, lth_error *err);
 /* The shape of a and b broadcast over their first dims (all but the last `keep`); false if they do not. Writes ndim dims to shape. */
 bool lth_broadcast(const lth_array *a, const lth_array *b, int keep, int *ndim, int64_t *shape);
 /* Output 0 of a reduction: dims [i0 number, i1.., i9 keepdim] gone or 1. Refuses dimensions that x has not, or that are given twice. */

@@ -7,7 +7,7 @@ static const lth_array *optional(const lth_call *call, int k) { return k < call-
 static const char *name_of(const lth_call *call) { return lth_op_name(call->op); }
 
 /* An argument of one dimension, of `size` elements and x's dtype. */
-static lt_status check_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
+lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
     const lth_array *v = optional(call, k);
     if (!v) {
         return LT_OK;
@@ -54,7 +54,7 @@ lt_status lth_shape_linear(lth_call *call, lth_error *err) {
         return lth_fail(err, LT_ESHAPE, "linear: x %s does not fit weight %s: the last dimension of x must be %lld", lth_shown(x).text,
                         lth_shown(w).text, (long long)w->shape[1]);
     }
-    LTH_GOOD(check_vector(call, 2, "bias", w->shape[0], "weight has that many rows", err));
+    LTH_GOOD(lth_need_vector(call, 2, "bias", w->shape[0], "weight has that many rows", err));
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     call->out[0]->shape[x->ndim - 1] = w->shape[0];
     return LT_OK;
@@ -108,7 +108,7 @@ static lt_status check_conv2d_weight(const lth_call *call, lth_error *err) {
     if (w->shape[2] < 1 || w->shape[3] < 1) {
         return lth_fail(err, LT_ESHAPE, "conv2d: weight %s has an empty kernel", lth_shown(w).text);
     }
-    return check_vector(call, 2, "bias", w->shape[0], "weight has that many filters", err);
+    return lth_need_vector(call, 2, "bias", w->shape[0], "weight has that many filters", err);
 }
 
 lt_status lth_shape_conv2d(lth_call *call, lth_error *err) {
@@ -172,7 +172,7 @@ lt_status lth_shape_batch_norm(lth_call *call, lth_error *err) {
         return lth_fail(err, LT_ESHAPE, "batch_norm: x %s must have two dimensions or more (N, C, ...)", lth_shown(x).text);
     }
     for (int k = 1; k < 5; k++) {
-        LTH_GOOD(check_vector(call, k, names[k], x->shape[1], "x has that many channels", err));
+        LTH_GOOD(lth_need_vector(call, k, names[k], x->shape[1], "x has that many channels", err));
     }
     const lth_array *residual = optional(call, 5);
     if (residual) {
@@ -202,15 +202,15 @@ lt_status lth_shape_layer_norm(lth_call *call, lth_error *err) {
     if (x->ndim < 1) {
         return lth_fail(err, LT_ESHAPE, "layer_norm: x () must have one dimension or more");
     }
-    LTH_GOOD(check_vector(call, 1, "weight", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
-    LTH_GOOD(check_vector(call, 2, "bias", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
+    LTH_GOOD(lth_need_vector(call, 1, "weight", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
+    LTH_GOOD(lth_need_vector(call, 2, "bias", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     return LT_OK;
 }
 
 /* ---- losses and measures ---- */
 
-static lt_status check_reduction(const lth_call *call, lth_error *err) {
+lt_status lth_need_reduction(const lth_call *call, lth_error *err) {
     int64_t reduction = call->attrs->i[0];
     if (reduction != LT_MEAN && reduction != LT_SUM && reduction != LT_NONE) {
         return lth_fail(err, LT_EINVAL, "%s: reduction %lld; use LT_MEAN, LT_SUM or LT_NONE", name_of(call), (long long)reduction);
@@ -222,7 +222,7 @@ lt_status lth_shape_loss(lth_call *call, lth_error *err) {
     const lth_array *x = call->in[0], *target = call->in[1];
     LTH_GOOD(lth_need_float(call, 0, "x", err));
     LTH_GOOD(lth_need_same_dtype(call, 0, "x", 1, "target", err));
-    LTH_GOOD(check_reduction(call, err));
+    LTH_GOOD(lth_need_reduction(call, err));
     bool same = x->ndim == target->ndim;
     for (int d = 0; same && d < x->ndim; d++) {
         same = x->shape[d] == target->shape[d];
@@ -246,19 +246,6 @@ static lt_status check_classes(const lth_call *call, lth_error *err) {
         return lth_fail(err, LT_ESHAPE, "%s: target %s does not fit logits %s: target must be (%lld)", name_of(call), lth_shown(target).text,
                         lth_shown(logits).text, (long long)logits->shape[0]);
     }
-    return LT_OK;
-}
-
-lt_status lth_shape_cross_entropy(lth_call *call, lth_error *err) {
-    const lth_array *logits = call->in[0];
-    LTH_GOOD(check_classes(call, err));
-    LTH_GOOD(check_reduction(call, err));
-    LTH_GOOD(check_vector(call, 2, "weight", logits->shape[1], "logits have that many classes", err));
-    double smoothing = call->attrs->f[0];
-    if (!(smoothing >= 0 && smoothing <= 1)) {
-        return lth_fail(err, LT_EINVAL, "cross_entropy: label_smoothing is %g, but must lie between 0 and 1", smoothing);
-    }
-    lth_out_set(call, 0, logits->dtype, call->attrs->i[0] == LT_NONE ? 1 : 0, logits->shape);
     return LT_OK;
 }
 

@@ -218,47 +218,10 @@ static lt_tensor *api_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t star
     return lth_apply(ctx, LTH_OP_SLICE, &x, 1, &attrs, LTH_CALLER);
 }
 
-/* More than one kernel call takes are joined in turns. */
-static lt_tensor *api_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) {
-    ENTER("lt_cat");
-    GIVEN(items, 2, "lt_cat");
-    if (count < 1) {
-        lth_fail(&ctx->error, LT_EINVAL, "cat: %d items given; it takes one or more", (int)count);
-        return blamed(ctx, NULL, LTH_CALLER);
-    }
-    for (int32_t k = 0; k < count; k++) {
-        if (!items[k]) {
-            lth_fail_op(&ctx->error, LT_EINVAL, "lt_cat", LTH_CALLER, "items[%d] is NULL, and no earlier call failed", (int)k);
-            return NULL;
-        }
-    }
-    int d = lth_real_dim(ctx, items[0], dim, "cat", LTH_CALLER);
-    if (d < 0) {
-        return NULL;
-    }
-    lth_attrs attrs = {.i = {d}};
-    lt_tensor *joined = NULL;
-    for (int32_t done = 0; done < count;) {
-        lt_tensor *in[LTH_MAX_IN];
-        int n = 0;
-        if (joined) {
-            in[n++] = joined;
-        }
-        while (n < LTH_MAX_IN && done < count) {
-            in[n++] = items[done++];
-        }
-        joined = lth_apply(ctx, LTH_OP_CAT, in, n, &attrs, LTH_CALLER);
-        if (!joined) {
-            return NULL;
-        }
-    }
-    return joined;
-}
-
 /* ---- layers and losses ---- */
 
 /* Options as this host knows them: what an older plugin's struct lacks is 0, what a newer one has more is not read. */
-static bool read_opts(lt_ctx *ctx, void *to, size_t size, const void *opts, const char *op, void *caller) {
+bool lth_read_opts(lt_ctx *ctx, void *to, size_t size, const void *opts, const char *op, void *caller) {
     memset(to, 0, size);
     if (!opts) {
         return true;
@@ -293,7 +256,7 @@ static lt_tensor *api_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_te
     GIVEN(x, 2, "lt_conv2d");
     GIVEN(weight, 3, "lt_conv2d");
     lt_conv2d_opts o;
-    if (!read_opts(ctx, &o, sizeof o, opts, "lt_conv2d", LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_conv2d", LTH_CALLER)) {
         return NULL;
     }
     lt_tensor *in[3] = {x, weight, bias};
@@ -304,7 +267,7 @@ static lt_tensor *api_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_te
 
 static lt_tensor *pool(lt_ctx *ctx, lth_op op, lt_tensor *x, const lt_pool2d_opts *opts, const char *name, void *caller) {
     lt_pool2d_opts o;
-    if (!read_opts(ctx, &o, sizeof o, opts, name, caller)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, name, caller)) {
         return NULL;
     }
     lth_attrs attrs = {.i = {o.kernel[0], o.kernel[1], otherwise(o.stride[0], o.kernel[0]), otherwise(o.stride[1], o.kernel[1]), o.padding[0],
@@ -335,19 +298,6 @@ static lt_tensor *api_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_
     return lth_apply(ctx, LTH_OP_MSE_LOSS, in, 2, &attrs, LTH_CALLER);
 }
 
-static lt_tensor *api_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) {
-    ENTER("lt_cross_entropy");
-    GIVEN(logits, 2, "lt_cross_entropy");
-    GIVEN(target, 3, "lt_cross_entropy");
-    lt_cross_entropy_opts o;
-    if (!read_opts(ctx, &o, sizeof o, opts, "lt_cross_entropy", LTH_CALLER)) {
-        return NULL;
-    }
-    lt_tensor *in[3] = {logits, target, o.weight};
-    lth_attrs attrs = {.i = {o.reduction, o.has_ignore_index, o.ignore_index}, .f = {o.label_smoothing}};
-    return lth_apply(ctx, LTH_OP_CROSS_ENTROPY, in, o.weight ? 3 : 2, &attrs, LTH_CALLER);
-}
-
 /* ---- transformers ---- */
 
 static lt_tensor *api_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
@@ -358,21 +308,13 @@ static lt_tensor *api_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, l
     return lth_apply(ctx, LTH_OP_LAYER_NORM, in, bias ? 3 : weight ? 2 : 1, &attrs, LTH_CALLER);
 }
 
-static lt_tensor *api_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) {
-    ENTER("lt_embedding");
-    GIVEN(indices, 2, "lt_embedding");
-    GIVEN(weight, 3, "lt_embedding");
-    lt_tensor *in[2] = {indices, weight};
-    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, NULL, LTH_CALLER);
-}
-
 static lt_tensor *api_attention(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts) {
     ENTER("lt_attention");
     GIVEN(q, 2, "lt_attention");
     GIVEN(k, 3, "lt_attention");
     GIVEN(v, 4, "lt_attention");
     lt_attention_opts o;
-    if (!read_opts(ctx, &o, sizeof o, opts, "lt_attention", LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_attention", LTH_CALLER)) {
         return NULL;
     }
     lt_tensor *in[4] = {q, k, v, o.mask};
@@ -384,7 +326,7 @@ static lt_tensor *api_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads,
     ENTER("lt_self_attention");
     GIVEN(qkv, 2, "lt_self_attention");
     lt_attention_opts o;
-    if (!read_opts(ctx, &o, sizeof o, opts, "lt_self_attention", LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_self_attention", LTH_CALLER)) {
         return NULL;
     }
     lt_tensor *in[2] = {qkv, o.mask};
@@ -403,13 +345,20 @@ const lt_tensor_api lth_tensor_table = {
     .neg = api_neg, .exp = api_exp, .log = api_ln, .sqrt = api_sqrt, .abs = api_abs, .relu = api_relu, .tanh = api_tanh,
     .sigmoid = api_sigmoid, .gelu = api_gelu, .dropout = api_dropout,
     .sum = api_sum, .mean = api_mean, .argmax = api_argmax, .softmax = api_softmax, .log_softmax = api_log_softmax,
-    .reshape = api_reshape, .flatten = api_flatten, .transpose = api_transpose, .permute = api_permute, .slice = api_slice, .cat = api_cat,
+    .reshape = api_reshape, .flatten = api_flatten, .transpose = api_transpose, .permute = api_permute, .slice = api_slice, .cat = lth_api_cat,
     .matmul = api_matmul, .linear = api_linear, .conv2d = api_conv2d, .max_pool2d = api_max_pool2d, .avg_pool2d = api_avg_pool2d,
-    .mse_loss = api_mse_loss, .cross_entropy = api_cross_entropy, .accuracy = api_accuracy,
-    .layer_norm = api_layer_norm, .embedding = api_embedding, .attention = api_attention, .self_attention = api_self_attention,
+    .mse_loss = api_mse_loss, .cross_entropy = lth_api_cross_entropy, .accuracy = api_accuracy,
+    .layer_norm = api_layer_norm, .embedding = lth_api_embedding, .attention = api_attention, .self_attention = api_self_attention,
 #define LTH_SLOT(name, OP) .name = lth_api_##name,
     LTH_ARITH_BINARY(LTH_SLOT) LTH_ARITH_UNARY(LTH_SLOT) LTH_ARITH_NUMBER(LTH_SLOT) LTH_ARITH_NUMBERS(LTH_SLOT)
     LTH_ARITH_REDUCE(LTH_SLOT) LTH_ARITH_SPREAD(LTH_SLOT) LTH_ARITH_ALONG(LTH_SLOT)
 #undef LTH_SLOT
     .where = lth_api_where, .argmin = lth_api_argmin, .cumsum = lth_api_cumsum,
+    .nll_loss = lth_api_nll_loss, .l1_loss = lth_api_l1_loss, .smooth_l1_loss = lth_api_smooth_l1_loss, .huber_loss = lth_api_huber_loss,
+    .bce_loss = lth_api_bce_loss, .bce_with_logits = lth_api_bce_with_logits, .kl_div = lth_api_kl_div,
+    .cosine_similarity = lth_api_cosine_similarity, .cosine_embedding_loss = lth_api_cosine_embedding_loss,
+    .expand = lth_api_expand, .unsqueeze = lth_api_unsqueeze, .squeeze = lth_api_squeeze, .slice_step = lth_api_slice_step,
+    .split = lth_api_split, .stack = lth_api_stack, .gather = lth_api_gather, .scatter_add = lth_api_scatter_add,
+    .index_select = lth_api_index_select, .masked_fill = lth_api_masked_fill, .pad = lth_api_pad, .roll = lth_api_roll, .flip = lth_api_flip,
+    .tril = lth_api_tril, .triu = lth_api_triu, .one_hot = lth_api_one_hot, .topk = lth_api_topk, .sort = lth_api_sort,
 };

@@ -51,4 +51,39 @@ lt_tensor *lth_api_cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim);
 /* table.c: dim counted from the front; -1 and the failure if x has none such. Dimensions of a reduction as its attributes; false likewise. */
 int lth_real_dim(lt_ctx *ctx, const lt_tensor *x, int32_t dim, const char *op, void *caller);
 bool lth_reduced_dims(lt_ctx *ctx, lth_op op, const lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim, lth_attrs *attrs, void *caller);
+bool lth_read_opts(lt_ctx *ctx, void *to, size_t size, const void *opts, const char *op, void *caller);
+
+/* table_index.c */
+lt_tensor *lth_api_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim);
+lt_tensor *lth_api_stack(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim);
+lt_tensor *lth_api_expand(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape);
+lt_tensor *lth_api_unsqueeze(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+lt_tensor *lth_api_squeeze(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+lt_tensor *lth_api_slice_step(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end, int64_t step);
+int32_t lth_api_split(lt_ctx *ctx, lt_tensor *x, int64_t size, int32_t dim, lt_tensor **parts, int32_t room);
+lt_tensor *lth_api_gather(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index);
+lt_tensor *lth_api_scatter_add(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index, lt_tensor *src);
+lt_tensor *lth_api_index_select(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index);
+lt_tensor *lth_api_masked_fill(lt_ctx *ctx, lt_tensor *x, lt_tensor *mask, double value);
+lt_tensor *lth_api_pad(lt_ctx *ctx, lt_tensor *x, const int64_t *pads, int32_t count, lt_pad_mode mode, double value);
+lt_tensor *lth_api_roll(lt_ctx *ctx, lt_tensor *x, const int64_t *shifts, const int32_t *dims, int32_t ndims);
+lt_tensor *lth_api_flip(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims);
+lt_tensor *lth_api_tril(lt_ctx *ctx, lt_tensor *x, int64_t diagonal);
+lt_tensor *lth_api_triu(lt_ctx *ctx, lt_tensor *x, int64_t diagonal);
+lt_tensor *lth_api_one_hot(lt_ctx *ctx, lt_tensor *index, int64_t classes);
+lt_tensor *lth_api_topk(lt_ctx *ctx, lt_tensor *x, int64_t k, int32_t dim, bool largest, lt_tensor **indices);
+lt_tensor *lth_api_sort(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool descending, lt_tensor **indices);
+lt_tensor *lth_api_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight, const lt_embedding_opts *opts);
+
+/* table_loss.c */
+lt_tensor *lth_api_cross_entropy(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_cross_entropy_opts *opts);
+lt_tensor *lth_api_nll_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_cross_entropy_opts *opts);
+lt_tensor *lth_api_l1_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_smooth_l1_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_huber_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_bce_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_bce_with_logits(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_kl_div(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+lt_tensor *lth_api_cosine_similarity(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, int32_t dim, double eps);
+lt_tensor *lth_api_cosine_embedding_loss(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, lt_tensor *target, const lt_loss_opts *opts);
 #endif

@@ -1,6 +1,6 @@
 /* engine/ops/views.c - reshape, permute, slice, expand: new headers on old memory, no kernel. The same function that makes the view of
  * a value makes the view of its gradient (autograd/view_grad.c).
- * It refuses blocked layouts and, for reshape, gaps: such a tensor is copied first. */
+ * It refuses blocked layouts and, for reshape, strides that no view can have: such a tensor is copied first. */
 #include "base/str.h"
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
@@ -14,6 +14,33 @@ static void expand_strides(const lth_array *in, lth_array *out) {
     }
 }
 
+/* Strides under which the memory of a strided array is seen in out's shape: runs of dimensions that lie behind one another can be cut
+ * and joined anew, as PyTorch's view does. False: there are none, a copy is needed. */
+static bool reshape_strides(const lth_array *in, lth_array *out) {
+    int d = out->ndim - 1, last = in->ndim - 1;
+    int64_t run = 1, given = 1; /* elements of the run in `in`, and of those already handed out */
+    if (lth_array_contiguous(in)) {
+        lth_array_set_contiguous(out);
+        return true;
+    }
+    for (int k = last; k >= 0; k--) {
+        run *= in->shape[k];
+        bool ends = k == 0 || (in->shape[k - 1] != 1 && in->strides[k - 1] != run * in->strides[last]);
+        while (ends && d >= 0 && (given < run || out->shape[d] == 1)) {
+            out->strides[d] = given * in->strides[last];
+            given *= out->shape[d--];
+        }
+        if (ends && given != run) {
+            return false;
+        }
+        if (ends) {
+            last = k - 1;
+            run = given = 1;
+        }
+    }
+    return d == -1;
+}
+
 void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out) {
     out->data = in->data;
     out->layout = LTH_STRIDED;
@@ -25,15 +52,20 @@ void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_
         break;
     case LTH_OP_SLICE:
         for (int d = 0; d < out->ndim; d++) {
-            out->strides[d] = in->strides[d];
+            out->strides[d] = in->strides[d] * (d == attrs->i[0] && attrs->i[3] && out->shape[d] > 1 ? attrs->i[3] : 1);
         }
         if (lth_array_numel(out) > 0) {
             out->data = (char *)in->data + attrs->i[1] * in->strides[attrs->i[0]] * (int64_t)lth_dtype_size(in->dtype);
         }
         break;
     case LTH_OP_EXPAND: expand_strides(in, out); break;
-    default: lth_array_set_contiguous(out); break;
+    default: reshape_strides(in, out); break;
     }
+}
+
+static bool needs_copy(lth_op op, const lth_array *in, const lth_array *out) {
+    lth_array probe = *out;
+    return in->layout != LTH_STRIDED || (op == LTH_OP_RESHAPE && !reshape_strides(in, &probe));
 }
 
 static bool same_shape(const lth_array *a, const lth_array *b) {
@@ -61,7 +93,7 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
     if (op == LTH_OP_RESHAPE && same_shape(&x->a, &y->a)) {
         return x;
     }
-    if (x->a.layout != LTH_STRIDED || (op == LTH_OP_RESHAPE && !lth_array_contiguous(&x->a))) {
+    if (needs_copy(op, &x->a, &y->a)) {
         x = lth_contiguous(ctx, x);
         if (!x) {
             return NULL;

@@ -24,7 +24,7 @@ typedef struct lt_view {
 typedef int32_t lt_activation;
 enum { LT_ACT_NONE = 0, LT_ACT_RELU = 1, LT_ACT_TANH = 2, LT_ACT_SIGMOID = 3, LT_ACT_GELU = 4, LT_ACT_GELU_TANH = 5 };
 typedef int32_t lt_reduction;
-enum { LT_MEAN = 0, LT_SUM = 1, LT_NONE = 2 };
+enum { LT_MEAN = 0, LT_SUM = 1, LT_NONE = 2, LT_BATCHMEAN = 3 }; /* LT_BATCHMEAN: the sum over the first size; lt_kl_div only */
 
 typedef struct lt_conv2d_opts { /* 0 means the default in brackets */
     uint32_t struct_size;
@@ -44,6 +44,23 @@ typedef struct lt_cross_entropy_opts {
     uint8_t has_ignore_index, reserved[7];
     lt_tensor *weight; /* (C) f32 or NULL */
 } lt_cross_entropy_opts;
+typedef struct lt_loss_opts { /* 0 means the default in brackets; a loss reads those that are its own */
+    uint32_t struct_size;
+    lt_reduction reduction; /* [LT_MEAN] */
+    double beta;            /* [1] lt_smooth_l1_loss: quadratic within */
+    double delta;           /* [1] lt_huber_loss: quadratic within */
+    double margin;          /* [0] lt_cosine_embedding_loss */
+    lt_tensor *weight;      /* lt_bce_loss, lt_bce_with_logits: broadcasts to x, or NULL */
+    lt_tensor *pos_weight;  /* lt_bce_with_logits: of the target's positive part, broadcasts to x, or NULL */
+    uint8_t log_target, reserved[7]; /* lt_kl_div: the target holds logarithms */
+} lt_loss_opts;
+typedef int32_t lt_pad_mode;
+enum { LT_PAD_CONSTANT = 0, LT_PAD_REFLECT = 1, LT_PAD_REPLICATE = 2, LT_PAD_CIRCULAR = 3 };
+typedef struct lt_embedding_opts {
+    uint32_t struct_size;
+    uint8_t has_padding_idx, reserved[3];
+    int64_t padding_idx; /* used only with has_padding_idx: this row gets no gradient; < 0 counts from the end */
+} lt_embedding_opts;
 
 typedef struct lt_attention_opts { /* 0 means the default in brackets */
     uint32_t struct_size;
@@ -117,7 +134,7 @@ typedef struct lt_tensor_api {
     lt_tensor *(*accuracy)(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target);
     /* -- transformers -- */
     lt_tensor *(*layer_norm)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps);
-    lt_tensor *(*embedding)(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight);
+    lt_tensor *(*embedding)(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight, const lt_embedding_opts *opts);
     lt_tensor *(*attention)(lt_ctx *ctx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attention_opts *opts);
     lt_tensor *(*self_attention)(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, const lt_attention_opts *opts);
     /* -- comparisons -> bool, and choices; broadcasting -- */
@@ -162,6 +179,35 @@ typedef struct lt_tensor_api {
     lt_tensor *(*prod)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
     lt_tensor *(*logsumexp)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims, bool keepdim);
     lt_tensor *(*cumsum)(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+    /* -- indexing and shape (lt/indexing.h) -- */
+    lt_tensor *(*expand)(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape);
+    lt_tensor *(*unsqueeze)(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+    lt_tensor *(*squeeze)(lt_ctx *ctx, lt_tensor *x, int32_t dim);
+    lt_tensor *(*slice_step)(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end, int64_t step);
+    int32_t (*split)(lt_ctx *ctx, lt_tensor *x, int64_t size, int32_t dim, lt_tensor **parts, int32_t room);
+    lt_tensor *(*stack)(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim);
+    lt_tensor *(*gather)(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index);
+    lt_tensor *(*scatter_add)(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index, lt_tensor *src);
+    lt_tensor *(*index_select)(lt_ctx *ctx, lt_tensor *x, int32_t dim, lt_tensor *index);
+    lt_tensor *(*masked_fill)(lt_ctx *ctx, lt_tensor *x, lt_tensor *mask, double value);
+    lt_tensor *(*pad)(lt_ctx *ctx, lt_tensor *x, const int64_t *pads, int32_t count, lt_pad_mode mode, double value);
+    lt_tensor *(*roll)(lt_ctx *ctx, lt_tensor *x, const int64_t *shifts, const int32_t *dims, int32_t ndims);
+    lt_tensor *(*flip)(lt_ctx *ctx, lt_tensor *x, const int32_t *dims, int32_t ndims);
+    lt_tensor *(*tril)(lt_ctx *ctx, lt_tensor *x, int64_t diagonal);
+    lt_tensor *(*triu)(lt_ctx *ctx, lt_tensor *x, int64_t diagonal);
+    lt_tensor *(*one_hot)(lt_ctx *ctx, lt_tensor *index, int64_t classes);
+    lt_tensor *(*topk)(lt_ctx *ctx, lt_tensor *x, int64_t k, int32_t dim, bool largest, lt_tensor **indices);
+    lt_tensor *(*sort)(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool descending, lt_tensor **indices);
+    /* -- losses (lt/losses.h) -- */
+    lt_tensor *(*nll_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_cross_entropy_opts *opts);
+    lt_tensor *(*l1_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*smooth_l1_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*huber_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*bce_loss)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*bce_with_logits)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*kl_div)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
+    lt_tensor *(*cosine_similarity)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, int32_t dim, double eps);
+    lt_tensor *(*cosine_embedding_loss)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, lt_tensor *target, const lt_loss_opts *opts);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
 
@@ -409,14 +455,6 @@ LT_INLINE lt_tensor *lt_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target) {
 LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) {
     return lt__tensor->mse_loss(ctx, x, target, reduction);
 }
-/* logits (B, C), target (B) i64 -> mean over b of -log_softmax(logits[b])[target[b]]. A target outside 0..C-1 is LT_EINDEX. */
-LT_INLINE lt_tensor *lt_cross_entropy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) {
-    return lt__tensor->cross_entropy(ctx, logits, target, NULL);
-}
-/* With weights (C) f32, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), ignore_index, another reduction. opts NULL: defaults. */
-LT_INLINE lt_tensor *lt_cross_entropy_with(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target, const lt_cross_entropy_opts *opts) {
-    return lt__tensor->cross_entropy(ctx, logits, target, opts);
-}
 /* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
 LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
 
@@ -427,8 +465,6 @@ LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *targ
 LT_INLINE lt_tensor *lt_layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps) {
     return lt__tensor->layer_norm(ctx, x, weight, bias, eps);
 }
-/* indices (...) i64, weight (V, D) -> (..., D): rows of weight. An index outside 0..V-1 is LT_EINDEX. */
-LT_INLINE lt_tensor *lt_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) { return lt__tensor->embedding(ctx, indices, weight); }
 /* q (B, heads, T, D), k (B, heads, S, D), v (B, heads, S, E) -> softmax(scale q k^T + mask) v (B, heads, T, E) (Vaswani et al. 2017,
  * arXiv:1706.03762), without a (T, S) matrix in memory (Dao et al. 2022, arXiv:2205.14135). A row that may look at nothing gives 0. Permuted
  * views whose last dimension is dense are read as they are. With autocast in the low precision. opts NULL: defaults. */
@@ -486,4 +522,6 @@ inline lt_tensor *lt_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, 
     return lt_self_attention_with(ctx, qkv, heads, &opts);
 }
 #endif
+#include <lt/indexing.h>
+#include <lt/losses.h>
 #endif

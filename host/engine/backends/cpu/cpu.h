@@ -83,7 +83,9 @@ double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /*
     X(LSTM, lstm) X(GRU, gru) X(MATMUL, matmul) \
     X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \
     X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding) \
-    X(ATTENTION, attention) X(SELF_ATTENTION, attention)
+    X(ATTENTION, attention) X(SELF_ATTENTION, attention) \
+    X(GATHER, gather) X(SCATTER_ADD, scatter_add) X(INDEX_SELECT, index_select) X(ONE_HOT, one_hot) X(MASKED_FILL, masked_fill) \
+    X(CAT, cat) X(PAD, remap) X(ROLL, remap) X(FLIP, remap) X(TRIL, triangle) X(TRIU, triangle) X(TOPK, topk) X(SORT, topk)
 #define LTH_X(op, name) extern const lth_kernel lth_cpu_##name;
 LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X

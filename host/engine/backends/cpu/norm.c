@@ -1,4 +1,4 @@
-/* backends/cpu/norm.c - LAYER_NORM over the last dimension; EMBEDDING. Refuses blocked layouts: the engine makes them plain. */
+/* backends/cpu/norm.c - LAYER_NORM over the last dimension. Refuses blocked layouts: the engine makes them plain. */
 #include "engine/backends/cpu/cpu.h"
 
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
@@ -76,36 +76,3 @@ static lt_status layer_backward(lth_device *d, const lth_call *call, lth_error *
     return LT_OK;
 }
 const lth_kernel lth_cpu_layer_norm = {layer_plan, layer_forward, layer_backward};
-
-/* ---- embedding ---- */
-static bool embedding_plan(lth_device *d, lth_call *call) {
-    (void)d;
-    return call->in[0]->dtype == LT_I64 && lth_plain(call->in[0]) && lth_plain_f32(call->in[1]) && call->in[1]->ndim == 2;
-}
-static lt_status embedding_forward(lth_device *d, const lth_call *call, lth_error *err) {
-    const int64_t n = lth_count(call->in[0]), V = call->in[1]->shape[0], D = call->in[1]->shape[1], *index = call->in[0]->data;
-    (void)d;
-    for (int64_t i = 0; i < n; i++) {
-        if (index[i] < 0 || index[i] >= V) {
-            return lth_fail(err, LT_EINDEX, "embedding: index %lld at position %lld is outside 0..%lld", (long long)index[i], (long long)i,
-                            (long long)(V - 1));
-        }
-        memcpy(lth_f32(call->out[0]) + i * D, lth_f32(call->in[1]) + index[i] * D, (size_t)D * sizeof(float));
-    }
-    return LT_OK;
-}
-static lt_status embedding_backward(lth_device *d, const lth_call *call, lth_error *err) {
-    if (lth_cpu_no_gradient(d, call) || !call->need[1]) {
-        return LT_OK;
-    }
-    const int64_t n = lth_count(call->in[0]), D = call->in[1]->shape[1], *index = call->in[0]->data;
-    float *dw = call->grad_in[1]->data;
-    if (!call->accumulate[1]) {
-        lth_cpu_zero(d, dw, lth_cpu_array_bytes(call->grad_in[1]), err);
-    }
-    for (int64_t i = 0; i < n; i++) { /* in order of positions: the sums' bits are fixed */
-        d->isa.scaled(D, dw + index[i] * D, lth_f32(call->grad_out[0]) + i * D, 1.f, true);
-    }
-    return LT_OK;
-}
-const lth_kernel lth_cpu_embedding = {embedding_plan, embedding_forward, embedding_backward};

@@ -1,6 +1,7 @@
 /* engine/backends/reference/attention.c - embedding and scaled dot-product attention.
  * Embedding refuses indices outside 0..V-1. Attention: a boolean mask says who may be looked at, a float mask is added; a row
  * that may look at nothing gives zeros. Workspace of attention: probabilities (B, heads, T, S), then as many for their gradient. */
+#include "engine/backends/indices.h"
 #include "engine/backends/reference/reference.h"
 
 /* ---- embedding ---- */
@@ -17,8 +18,7 @@ static lt_status embedding_forward(lth_device *device, const lth_call *call, lth
     REF_EACH(&walk) {
         int64_t row = ref_load_int(index->data, index->dtype, walk.at[ii]);
         if (row < 0 || row >= w->shape[0]) {
-            return lth_fail(err, LT_EINDEX, "embedding: index %lld at place %lld is outside 0..%lld (%lld rows)", (long long)row,
-                            (long long)number, (long long)w->shape[0] - 1, (long long)w->shape[0]);
+            return lth_index_outside("embedding", row, number, w->shape[0], err);
         }
         for (int64_t i = 0; i < w->shape[1]; i++) {
             ref_set(y, walk.at[iy] + i * y->strides[y->ndim - 1], ref_get(w, row * w->strides[0] + i * w->strides[1]));
@@ -46,7 +46,7 @@ static lt_status embedding_backward(lth_device *device, const lth_call *call, lt
     for (int64_t row = 0; row < d->shape[0]; row++) {
         for (int64_t i = 0; i < d->shape[1]; i++) {
             double sum = 0;
-            if (g) {
+            if (g && !(call->attrs->i[0] && row == call->attrs->i[1])) { /* padding gets none */
                 REF_EACH(&walk) {
                     bool here = ref_load_int(index->data, index->dtype, walk.at[ii]) == row;
                     sum += here ? ref_get(g, walk.at[ig] + i * g->strides[g->ndim - 1]) : 0;

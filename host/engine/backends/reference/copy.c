@@ -114,7 +114,7 @@ const lth_kernel ref_full = {ref_plan, full_forward, NULL}, ref_arange = {ref_pl
 /* The part of `whole` that input k of a CAT fills; false for an empty input, which fills nothing. */
 static bool cat_part(const lth_call *call, const lth_array *whole, int k, lth_array *part) {
     int dim = (int)call->attrs->i[0];
-    int64_t start = 0;
+    int64_t start = call->attrs->i[1];
     if (ref_numel(call->in[k]) == 0) {
         return false;
     }

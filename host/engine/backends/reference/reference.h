@@ -89,7 +89,9 @@ bool ref_plan_with(lth_call *call, int64_t bytes);
     X(binary) X(compare) X(where) X(unary) X(logical_not) X(dropout) \
     X(sum) X(mean) X(argmax) X(softmax) X(log_softmax) X(extreme) X(extreme_along) X(moments) X(prod) X(logsumexp) X(cumsum) \
     X(matmul) X(linear) X(conv2d) X(max_pool2d) X(avg_pool2d) X(batch_norm) X(layer_norm) \
-    X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention) X(lstm) X(gru)
+    X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention) X(lstm) X(gru) \
+    X(gather) X(scatter_add) X(index_select) X(masked_fill) X(pad) X(roll) X(flip) X(tril) X(triu) X(one_hot) X(topk) X(sort) \
+    X(nll_loss) X(l1_loss) X(smooth_l1_loss) X(huber_loss) X(bce_loss) X(bce_with_logits) X(kl_div) X(cosine_similarity) X(cosine_embedding)
 REF_KERNELS(REF_KERNEL)
 #undef REF_KERNEL
 

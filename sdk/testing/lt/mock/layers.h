@@ -169,8 +169,9 @@ LT_MOCK lt_tensor *lt_mock__layer_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *wei
     }
     return y;
 }
-LT_MOCK lt_tensor *lt_mock__embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight) {
+LT_MOCK lt_tensor *lt_mock__embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight, const lt_embedding_opts *opts) {
     int64_t shape[LT_MAX_DIMS], width;
+    (void)opts; /* padding has no gradient; here nothing has */
     LT_MOCK__NEED(indices && weight, NULL);
     if (weight->ndim != 2 || indices->ndim == LT_MAX_DIMS) {
         return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "lt_embedding: weight must be (V, D)");
