@@ -2,6 +2,7 @@
  * and (B) i64 labels. Images are read, decoded and transformed when they are asked for, in the loader's workers; nothing is cached. Random
  * transforms draw from the sample's own generator. Does not write and downloads nothing. */
 #include "../shared/loaders.h"
+#include "../shared/split.h"
 #include "scan.h"
 #include "transform.h"
 #include <stdatomic.h>
@@ -279,19 +280,13 @@ static int by_number(const void *a, const void *b) {
 static lt_status open_split(lt_ctx *ctx, image_folder *m) {
     const image_list *images = &m->lists[TRAIN];
     int64_t n_val = (int64_t)((double)images->count * m->val_fraction), n_train = images->count - n_val;
-    int64_t *all = count_up(images->count), *val = count_up(n_val);
-    lt_sample_rng rng = {(uint64_t)m->split_seed};
+    int64_t *all = split_shuffle(images->count, m->split_seed), *val = count_up(n_val);
     if (!all || !val || (m->val_fraction > 0 && !n_val) || !n_train) {
         free(all);
         free(val);
         return all && val ? lt_fail(ctx, LT_ECONFIG, "val_fraction %g of %lld images leaves one part without any", m->val_fraction,
                                     (long long)images->count)
                           : lt_fail(ctx, LT_ENOMEM, "no memory for %lld images", (long long)images->count);
-    }
-    for (int64_t i = images->count - 1; i > 0; i--) { /* Fisher, Yates */
-        int64_t j = lt_draw_below(&rng, i + 1), held = all[i];
-        all[i] = all[j];
-        all[j] = held;
     }
     memcpy(val, all + n_train, (size_t)n_val * sizeof *val);
     qsort(all, (size_t)n_train, sizeof *all, by_number);
