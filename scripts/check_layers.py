@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 # Who may include whom: folder below host/ -> folders below host/ besides itself. A longer key wins over a shorter one.
-ENGINE = ("engine/random", "engine/backends/backend.h", "engine/ops/ops.def")
+ENGINE = ("engine/random", "engine/backends/backend.h", "engine/backends/rules", "engine/ops/ops.def")
 TENSOR = ENGINE + ("engine/tensor",)
 OPS = TENSOR + ("engine/ops",)
 AUTOGRAD = OPS + ("engine/autograd",)
@@ -27,9 +27,10 @@ ALLOWED = {
     "engine": ("base",),  # files in the folder itself: the facade; may use all below
     "engine/random": ("base",),
     "engine/backends": ("base", "engine/ops/ops.def"),
-    "engine/backends/reference": ("base", "engine/backends/backend.h", "engine/backends/indices.h", "engine/ops/ops.def"),
-    "engine/backends/cpu": ("base", "engine/backends/backend.h", "engine/backends/indices.h", "engine/ops/ops.def"),
-    "engine/backends/cuda": ("base", "engine/backends/backend.h", "engine/ops/ops.def"),
+    "engine/backends/rules": ("base",),
+    "engine/backends/reference": ("base", "engine/backends/backend.h", "engine/backends/rules", "engine/backends/indices.h", "engine/ops/ops.def"),
+    "engine/backends/cpu": ("base", "engine/backends/backend.h", "engine/backends/rules", "engine/backends/indices.h", "engine/ops/ops.def"),
+    "engine/backends/cuda": ("base", "engine/backends/backend.h", "engine/backends/rules", "engine/ops/ops.def"),
     "engine/tensor": ("base",) + ENGINE,
     "engine/ops": ("base",) + TENSOR,
     "engine/autograd": ("base",) + OPS,

@@ -1,15 +1,14 @@
-/* Lion: the sign of a running average of the gradient (Chen et al. 2023, arXiv:2302.06675). */
+/* Signum: the sign of a running average of the gradient (Bernstein et al. 2018, arXiv:1802.04434). */
 #include <lt/optim.h>
 #include <lt/plugin.h>
 
 typedef struct {
-    double lr, beta1, beta2, weight_decay;
-} lion;
+    double lr, momentum, weight_decay;
+} signum;
 
-LT_PARAMS(lion,
+LT_PARAMS(signum,
     LT_PARAM(lr, "1e-4", "Learning rate.", LT_RANGE("0..")),
-    LT_PARAM(beta1, "0.9", "Share of the average in the direction of a step.", LT_RANGE("0..1")),
-    LT_PARAM(beta2, "0.99", "Share of the average that is kept.", LT_RANGE("0..1")),
+    LT_PARAM(momentum, "0.9", "Share of the average that is kept.", LT_RANGE("0..1")),
     LT_PARAM(weight_decay, "0", "Decoupled weight decay.", LT_RANGE("0.."), LT_LIVE));
 
 static const lt_slot momentum = {"momentum", 0}; /* saved as optimizer/0/momentum */
@@ -17,16 +16,15 @@ static const lt_slot *const slots[] = {&momentum, NULL};
 
 static double initial_lr(lt_ctx *ctx, void *self) {
     (void)ctx;
-    return ((lion *)self)->lr;
+    return ((signum *)self)->lr;
 }
 
-static void update(const lion *s, double lr, const lt_span *span) {
+static void update(const signum *s, double lr, const lt_span *span) {
     float *p = span->param, *m = span->slot[0];
     const float *grad = span->grad; /* f32: the flags do not say LT_OPTIM_ANY_DTYPE */
     for (int64_t i = 0; i < span->n; i++) {
-        double g = grad[i], direction = s->beta1 * m[i] + (1 - s->beta1) * g;
-        p[i] -= (float)(lr * ((direction > 0) - (direction < 0) + s->weight_decay * p[i]));
-        m[i] = (float)(s->beta2 * m[i] + (1 - s->beta2) * g);
+        m[i] = (float)(s->momentum * m[i] + (1 - s->momentum) * grad[i]);
+        p[i] -= (float)(lr * ((m[i] > 0) - (m[i] < 0) + s->weight_decay * p[i]));
     }
 }
 
@@ -39,9 +37,9 @@ static lt_status step(lt_ctx *ctx, void *self, const lt_group *const *groups, ui
     return lt_ctx_status(ctx);
 }
 
-LT_OPTIMIZER(Lion, lion, "Steps along the sign of a running average of the gradient.",
+LT_OPTIMIZER(Signum, signum, "Steps along the sign of a running average of the gradient.",
     .base.flags = LT_OPTIM_ELEMENTWISE,
     .slots = slots,
     .lr = initial_lr,
     .step = step);
-LT_PLUGIN("org.example.lion", "1.0.0", optimizer(Lion));
+LT_PLUGIN("org.example.signum", "1.0.0", optimizer(Signum));

@@ -80,9 +80,9 @@ def train(bench):
                      "cube: the gradient is right" in said and "is good enough" in said and "best val_acc: 0.9" in said)
     lines = [json.loads(line) for line in (bench.work / "lthost_logs/version_0/metrics.jsonl").read_text().splitlines()]
     bench.expect("metrics.jsonl has the metrics of each epoch", sum("val_acc" in line for line in lines) >= 2)
-    bench.sh("lthost fit -c config.yaml --optimizer Lion --optimizer.lr=0.003 --lr_scheduler WarmupLR --lr_scheduler.warmup=50 "
+    bench.sh("lthost fit -c config.yaml --optimizer Signum --optimizer.lr=0.003 --lr_scheduler WarmupLR --lr_scheduler.warmup=50 "
              "--lr_scheduler.interval=step --trainer.callbacks+=LearningRateMonitor --trainer.max_epochs=4 --trainer.log_every_n_steps=1")
-    rates = [json.loads(line)["lr-Lion"] for line in (bench.work / "lthost_logs/version_1/metrics.jsonl").read_text().splitlines() if "lr-Lion" in line]
+    rates = [json.loads(line)["lr-Signum"] for line in (bench.work / "lthost_logs/version_1/metrics.jsonl").read_text().splitlines() if "lr-Signum" in line]
     bench.expect(f"the rate rises from 0.00003 to 0.003 in 50 steps: {rates[:2]} {rates[-1:]}",
                  len(rates) > 60 and abs(rates[0] - 3e-5) < 1e-9 and abs(rates[-1] - 3e-3) < 1e-9 and rates == sorted(rates))
     bench.run_block("unit")

@@ -32,6 +32,8 @@ static const void *bench_table(const char *id) {
     return !strcmp(id, "lt.base/1") ? (const void *)&lth_base_table : !strcmp(id, "lt.optim/1") ? (const void *)&lth_optim_table : NULL;
 }
 
+static int bench_threads = 1;
+
 /* Parameters "a", "b", ... of these sizes; zeros, the model's dtype. */
 static UNUSED void bench_open(bench *b, const lth_backend *backend, const char *isa, lt_dtype dtype, int n, const int64_t *sizes) {
     static const char *const path = BUILD_DIR "/plugins/optim.so";
@@ -39,7 +41,7 @@ static UNUSED void bench_open(bench *b, const lth_backend *backend, const char *
     memset(b, 0, sizeof *b);
     assert_int_equal(lth_registry_open(&opts, &b->diags, &b->registry), LT_OK);
     lth_ctx_init(&b->ctx, LTH_TRAINER_THREAD);
-    lth_engine_opts engine = {.isa = isa, .threads = 1, .dtype = dtype};
+    lth_engine_opts engine = {.isa = isa, .threads = bench_threads, .dtype = dtype};
     assert_int_equal(lth_engine_open(&b->e, backend, &engine, &b->ctx.error), LT_OK);
     b->m = lth_modules_new(b->e, &b->ctx.error);
     b->ctx.engine = b->e;

@@ -67,7 +67,7 @@ typedef struct lth_kernel {
 } lth_kernel;
 
 /* Arguments of the fused updates: lt/optim.h. Pointers are device memory. */
-struct lt_span; struct lt_sgd_args; struct lt_adam_args;
+struct lt_span; struct lt_sgd_args; struct lt_adam_args; struct lth_rule;
 
 typedef struct lth_device_opts { int32_t threads; const char *isa; /* NULL: the best there is */ bool benchmark; } lth_device_opts;
 
@@ -94,6 +94,7 @@ typedef struct lth_backend {
     /* -- fused passes over flat memory of f32 or f64; other dtypes are refused; a fixed order of summation whatever the number of threads -- */
     lt_status (*sgd)(lth_device *device, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
     lt_status (*adam)(lth_device *device, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
+    lt_status (*rule)(lth_device *device, const struct lt_span *span, const struct lth_rule *rule, lth_error *err); /* rules.h */
     lt_status (*sum_squares)(lth_device *device, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err);
     lt_status (*scale)(lth_device *device, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err);
     lt_status (*clamp)(lth_device *device, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err);

@@ -1,4 +1,5 @@
 /* engine/optim/table.c - the lt.optim/1 table: a model's choice of optimizer and scheduler, and the fused updates for components. */
+#include "engine/backends/rules/rules.h"
 #include "engine/optim/component.h"
 #include <string.h>
 
@@ -124,6 +125,24 @@ static lt_status adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args
     return ctx->engine->backend->adam(ctx->engine->device, span, args, &ctx->error);
 }
 
+static lt_status rule(lt_ctx *ctx, const lt_span *span, int32_t kind, const void *args) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_optim_rule", ctx->error.code ? ctx->error.code : LT_ESTATE);
+    static const char *const names[] = {"", "lt_optim_rmsprop", "lt_optim_adagrad", "lt_optim_adadelta", "lt_optim_lion", "lt_optim_nadam"};
+    const char *op = kind > 0 && kind < (int)(sizeof names / sizeof *names) ? names[kind] : "lt_optim_rule";
+    lth_rule r = {0};
+    if (span && args && lth_rule_from(&r, kind, args, span->step) != LT_OK) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: there is no rule %d", op, (int)kind);
+    }
+    if (!span_good(ctx, span, args, r.n_slots, op, LTH_CALLER)) {
+        return ctx->error.code;
+    }
+    const lth_backend *backend = ctx->engine->backend;
+    if (!backend->rule) {
+        return lth_fail_op(&ctx->error, LT_EUNSUPPORTED, op, LTH_CALLER, "%s: the %s backend has no such update", op, backend->name);
+    }
+    return backend->rule(ctx->engine->device, span, &r, &ctx->error);
+}
+
 const lt_optim_api lth_optim_table = {
     .struct_size = sizeof(lt_optim_api),
     .vuse_optimizer = use_optimizer,
@@ -131,6 +150,7 @@ const lt_optim_api lth_optim_table = {
     .vparam_group = param_group,
     .use_lr_lambda = use_lr_lambda,
     .closure_loss = lth_closure_loss,
+    .rule = rule,
     .sgd = sgd,
     .adam = adam,
 };

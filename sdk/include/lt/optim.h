@@ -107,6 +107,22 @@ typedef struct lt_lr_scheduler_opts { /* 0 means the default in brackets */
 typedef struct lt_sgd_args { uint32_t struct_size; uint8_t nesterov, maximize, reserved[2]; double lr, momentum, dampening, weight_decay; } lt_sgd_args;
 typedef struct lt_adam_args { uint32_t struct_size; uint8_t decoupled, amsgrad, maximize, reserved; double lr, beta1, beta2, eps, weight_decay; } lt_adam_args;
 
+/* Rules for lt_optim_rmsprop and the others below. */
+enum { LT_RULE_RMSPROP = 1, LT_RULE_ADAGRAD = 2, LT_RULE_ADADELTA = 3, LT_RULE_LION = 4, LT_RULE_NADAM = 5 };
+typedef struct lt_rmsprop_args {
+    uint32_t struct_size;
+    uint8_t centered, maximize, reserved[2];
+    double lr, alpha, eps, weight_decay, momentum;
+} lt_rmsprop_args;
+typedef struct lt_adagrad_args { uint32_t struct_size; uint8_t maximize, reserved[3]; double lr, lr_decay, eps, weight_decay; } lt_adagrad_args;
+typedef struct lt_adadelta_args { uint32_t struct_size; uint8_t maximize, reserved[3]; double lr, rho, eps, weight_decay; } lt_adadelta_args;
+typedef struct lt_lion_args { uint32_t struct_size; uint8_t maximize, reserved[3]; double lr, beta1, beta2, weight_decay; } lt_lion_args;
+typedef struct lt_nadam_args { /* mu, mu_next: momentum of this step and the next; mu_product: of all up to this one, included */
+    uint32_t struct_size;
+    uint8_t decoupled, maximize, reserved[2];
+    double lr, beta1, beta2, eps, weight_decay, mu, mu_next, mu_product;
+} lt_nadam_args;
+
 typedef struct lt_optim_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -121,6 +137,7 @@ typedef struct lt_optim_api {
     lt_status (*vparam_group)(lt_ctx *ctx, lt_optim_setup *setup, const lt_module *module, const char *names, const char *format, va_list args);
     lt_status (*use_lr_lambda)(lt_ctx *ctx, lt_optim_setup *setup, lt_lr_lambda *f, void *self, int32_t multiplicative, const lt_lr_scheduler_opts *opts);
     lt_status (*closure_loss)(lt_ctx *ctx, lt_closure *closure, double *loss);
+    lt_status (*rule)(lt_ctx *ctx, const lt_span *span, int32_t rule, const void *args); /* LT_RULE_*, and its struct of arguments */
 } lt_optim_api;
 extern LT_HIDDEN const struct lt_optim_api *lt__optim LT__NEEDS_PLUGIN("lt__optim");
 
@@ -179,6 +196,30 @@ LT_INLINE lt_status lt_optim_sgd(lt_ctx *ctx, const lt_span *span, const lt_sgd_
  * slots 0, 1: m, v; 2: the largest v, with amsgrad. Kingma and Ba 2014, arXiv:1412.6980; decoupled decay (AdamW): Loshchilov and Hutter
  * 2017, arXiv:1711.05101; PyTorch's order. [trainer] */
 LT_INLINE lt_status lt_optim_adam(lt_ctx *ctx, const lt_span *span, const lt_adam_args *args) { return lt__optim->adam(ctx, span, args); }
+/* The same for other optimizers; all: g = grad + weight_decay p, f32 and f64, PyTorch's order, t = span->step. [trainer]
+ * s = alpha s + (1 - alpha) g^2; a = sqrt(s) + eps, or centered sqrt(s - mean^2) + eps, mean = alpha mean + (1 - alpha) g; p -= lr g / a, or
+ * b = momentum b + g / a; p -= lr b. slots: s, then b where momentum is above 0, then mean where centered. Tieleman and Hinton 2012;
+ * centered: Graves 2013, arXiv:1308.0850. */
+LT_INLINE lt_status lt_optim_rmsprop(lt_ctx *ctx, const lt_span *span, const lt_rmsprop_args *args) {
+    return lt__optim->rule(ctx, span, LT_RULE_RMSPROP, args);
+}
+/* s += g^2; p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps). slot 0: s. Duchi et al. 2011, JMLR 12. [trainer] */
+LT_INLINE lt_status lt_optim_adagrad(lt_ctx *ctx, const lt_span *span, const lt_adagrad_args *args) {
+    return lt__optim->rule(ctx, span, LT_RULE_ADAGRAD, args);
+}
+/* s = rho s + (1 - rho) g^2; d = sqrt(a + eps) / sqrt(s + eps) g; a = rho a + (1 - rho) d^2; p -= lr d. slots 0, 1: s, a. Zeiler 2012,
+ * arXiv:1212.5701. [trainer] */
+LT_INLINE lt_status lt_optim_adadelta(lt_ctx *ctx, const lt_span *span, const lt_adadelta_args *args) {
+    return lt__optim->rule(ctx, span, LT_RULE_ADADELTA, args);
+}
+/* g = grad; p = (1 - lr weight_decay) p - lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g. slot 0: m. Chen et al. 2023,
+ * arXiv:2302.06675. [trainer] */
+LT_INLINE lt_status lt_optim_lion(lt_ctx *ctx, const lt_span *span, const lt_lion_args *args) { return lt__optim->rule(ctx, span, LT_RULE_LION, args); }
+/* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; r = sqrt(v / (1 - beta2^t)) + eps; p -= lr (1 - mu) / (1 - mu_product) g / r +
+ * lr mu_next / (1 - mu_product mu_next) m / r; decoupled: p shrinks by lr weight_decay instead. slots 0, 1: m, v. Dozat 2016. [trainer] */
+LT_INLINE lt_status lt_optim_nadam(lt_ctx *ctx, const lt_span *span, const lt_nadam_args *args) {
+    return lt__optim->rule(ctx, span, LT_RULE_NADAM, args);
+}
 LT_END
 
 /* Options by name: lt_use_lr_scheduler(ctx, setup, "StepLR", "step_size: 30", .per_step = 1).

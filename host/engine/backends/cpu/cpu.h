@@ -97,6 +97,8 @@ lt_status lth_cpu_sum_squares(lth_device *d, lt_dtype dtype, const void *x, int6
 lt_status lth_cpu_scale(lth_device *d, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err);
 lt_status lth_cpu_clamp(lth_device *d, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err);
 lt_status lth_cpu_zero(lth_device *d, void *memory, size_t bytes, lth_error *err);
+/* rules.c */
+lt_status lth_cpu_rule(lth_device *d, const struct lt_span *span, const struct lth_rule *rule, lth_error *err);
 /* updates64.c */
 lt_status lth_cpu_sgd64(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args);
 lt_status lth_cpu_adam64(lth_device *d, const struct lt_span *span, const struct lt_adam_args *args);

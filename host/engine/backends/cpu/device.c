@@ -16,6 +16,7 @@
         lth_fill_rows_##set(t);                                                                                                            \
         lth_fill_map32_##set(t);                                                                                                           \
         lth_fill_map64_##set(t);                                                                                                           \
+        lth_fill_rules_##set(t);                                                                                                           \
         lth_fill_updates_##set(t);                                                                                                         \
         lth_fill_pixels_##set(t);                                                                                                          \
         lth_fill_attention_##set(t);                                                                                                       \
@@ -205,6 +206,7 @@ const lth_backend lth_backend_cpu = {
         },
     .sgd = lth_cpu_sgd,
     .adam = lth_cpu_adam,
+    .rule = lth_cpu_rule,
     .sum_squares = lth_cpu_sum_squares,
     .scale = lth_cpu_scale,
     .clamp = lth_cpu_clamp,

@@ -116,6 +116,7 @@ typedef struct lth_maps {
     double (*total)(int64_t n, const void *x);
 } lth_maps;
 
+struct lth_rule;
 typedef struct lth_cpu_isa {
     const char *name;
     lth_maps f32, f64;
@@ -157,6 +158,9 @@ typedef struct lth_cpu_isa {
     int gemm_rows, gemm_cols32, gemm_cols64;
     void (*gemm_tile32)(int64_t depth, const void *a, const void *b, void *c, int64_t c_at, bool add);
     void (*gemm_tile64)(int64_t depth, const void *a, const void *b, void *c, int64_t c_at, bool add);
+    /* rules.h; slot: the rule's n_slots pointers */
+    void (*rule)(const struct lth_rule *r, int64_t n, float *p, const float *g, float *const *slot);
+    void (*rule64)(const struct lth_rule *r, int64_t n, double *p, const double *g, double *const *slot);
     /* the same passes over doubles */
     void (*sgd64)(int64_t n, double *p, const double *g, double *m, const lth_sgd64_values *v);
     void (*adam64)(int64_t n, double *p, const double *g, double *m, double *v, double *top, const lth_adam64_values *a);
@@ -216,6 +220,7 @@ typedef struct lth_cpu_isa {
     void lth_fill_map32_##set(lth_cpu_isa *t); \
     void lth_fill_map64_##set(lth_cpu_isa *t); \
     void lth_fill_updates_##set(lth_cpu_isa *t); \
+    void lth_fill_rules_##set(lth_cpu_isa *t); \
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
     void lth_fill_attention_##set(lth_cpu_isa *t); \
     void lth_fill_conv_##set(lth_cpu_isa *t); \

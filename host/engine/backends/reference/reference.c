@@ -313,6 +313,7 @@ const lth_backend lth_backend_reference = {
     },
     .sgd = ref_sgd,
     .adam = ref_adam,
+    .rule = ref_rule,
     .sum_squares = ref_sum_squares,
     .scale = ref_scale,
     .clamp = ref_clamp,

@@ -332,6 +332,12 @@ LT_MOCK lt_status lt_mock__use_lr_lambda(lt_ctx *ctx, lt_optim_setup *setup, lt_
     }
     return LT_OK;
 }
+LT_MOCK lt_status lt_mock__rule(lt_ctx *ctx, const lt_span *span, int32_t rule, const void *args) {
+    (void)span;
+    (void)args;
+    lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has lt_optim_sgd and lt_optim_adam, not rule %d", (int)rule);
+    return LT_EUNSUPPORTED;
+}
 LT_MOCK lt_status lt_mock__closure_loss(lt_ctx *ctx, lt_closure *closure, double *loss) {
     closure->calls++;
     return closure->loss(ctx, closure->arg, loss);

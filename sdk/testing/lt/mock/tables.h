@@ -227,7 +227,8 @@ static const lt_optim_api lt_mock__table_optim = {.struct_size = sizeof(lt_optim
                                     .adam = lt_mock__adam,
                                     .vparam_group = lt_mock__vparam_group,
                                     .use_lr_lambda = lt_mock__use_lr_lambda,
-                                    .closure_loss = lt_mock__closure_loss};
+                                    .closure_loss = lt_mock__closure_loss,
+                                    .rule = lt_mock__rule};
 static const lt_metric_api lt_mock__table_metric = {sizeof(lt_metric_api), 0, lt_mock__metric_make, lt_mock__metric_update, lt_mock__metric_log,
                                                     lt_mock__metric_values, lt_mock__metric_value, lt_mock__metric_state, lt_mock__metric_list,
                                                     lt_mock__metric_append, lt_mock__metric_items};
