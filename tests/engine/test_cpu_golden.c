@@ -169,6 +169,7 @@ int main(void) {
         GOLDEN("transformer"),
         GOLDEN("attention"),
         GOLDEN("arith"),
+        GOLDEN("layers"),
     };
     return cmocka_run_group_tests_name("engine.cpu_golden", tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ import gold_train  # noqa: E402
 from goldfile import GoldFile  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+MODELS = {  # name: class, normalize, keys stored in full (None: all)
     "linear": (gold_train.LinearClassifier, True, ("fc1.bias", "fc2.weight", "fc2.bias")),
     "lenet": (gold_train.LeNet, True, None),
     "autoencoder": (gold_train.LitAutoEncoder, False,

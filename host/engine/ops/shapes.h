@@ -8,7 +8,8 @@
     X(same) X(cast) X(given) X(given_view) X(broadcast) X(compare) X(reduce) X(argreduce) X(permute) X(slice) X(cat) \
     X(lstm) X(gru) X(to_bool) X(where) X(extreme) X(extreme_along) X(cumsum) \
     X(matmul) X(linear) X(conv2d) X(pool2d) X(batch_norm) X(loss) X(cross_entropy) X(accuracy) X(layer_norm) X(embedding) X(attention) X(self_attention) \
-    X(gather) X(scatter_add) X(index_select) X(masked_fill) X(pad) X(remap) X(one_hot) X(topk) X(pair_loss) X(cosine)
+    X(gather) X(scatter_add) X(index_select) X(masked_fill) X(pad) X(remap) X(one_hot) X(topk) X(pair_loss) X(cosine) \
+    X(conv_transpose2d) X(adaptive_pool2d) X(interpolate) X(group_norm) X(rms_norm)
 #define LTH__RULE(name) lt_status lth_shape_##name(lth_call *call, lth_error *err);
 LTH_SHAPE_RULES(LTH__RULE)
 #undef LTH__RULE

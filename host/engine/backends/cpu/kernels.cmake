@@ -22,3 +22,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/bench/kernels.c AND NOT TARGET bench_kernels)
   add_executable(bench_kernels EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/kernels.c)
   target_link_libraries(bench_kernels PRIVATE lth_engine)
 endif()
+
+# The kernels for f64: beyond the build type's -O2, so that their plain loops become vectors.
+file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/engine/backends/cpu/wide/*.c)
+set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)

@@ -91,7 +91,8 @@ bool ref_plan_with(lth_call *call, int64_t bytes);
     X(matmul) X(linear) X(conv2d) X(max_pool2d) X(avg_pool2d) X(batch_norm) X(layer_norm) \
     X(mse_loss) X(cross_entropy) X(accuracy) X(embedding) X(attention) X(lstm) X(gru) \
     X(gather) X(scatter_add) X(index_select) X(masked_fill) X(pad) X(roll) X(flip) X(tril) X(triu) X(one_hot) X(topk) X(sort) \
-    X(nll_loss) X(l1_loss) X(smooth_l1_loss) X(huber_loss) X(bce_loss) X(bce_with_logits) X(kl_div) X(cosine_similarity) X(cosine_embedding)
+    X(nll_loss) X(l1_loss) X(smooth_l1_loss) X(huber_loss) X(bce_loss) X(bce_with_logits) X(kl_div) X(cosine_similarity) X(cosine_embedding) \
+    X(conv_transpose2d) X(adaptive_pool2d) X(interpolate) X(group_norm) X(rms_norm)
 REF_KERNELS(REF_KERNEL)
 #undef REF_KERNEL
 
