@@ -81,3 +81,39 @@ def write_optimizers(g):
         g.text(f"{name}/yaml", yaml(options))
         g.add(f"{name}/f32", run(make, options, start, grads, torch.float32))
         g.add(f"{name}/f64", run(make, options, start, grads, torch.float64))
+    write_lbfgs(g)
+
+
+LBFGS = {
+    "fixed": {"lr": 0.5, "max_iter": 4, "history_size": 5},
+    "wolfe": {"line_search_fn": "strong_wolfe", "max_iter": 5, "history_size": 6},
+    "wolfe.defaults": {"line_search_fn": "strong_wolfe"},
+    "wolfe.maximize": {"lr": 0.8, "line_search_fn": "strong_wolfe", "max_iter": 3, "max_eval": 6, "history_size": 3, "maximize": True},
+}
+
+
+def write_lbfgs(g):
+    """lbfgs.<case>/{yaml, f64 (steps, 12), loss (steps), calls (steps)}: Rosenbrock's function in 12 variables from lbfgs.start, 20 steps: the
+    parameters, the loss at the start of each step, evaluations so far. (In f32 small differences grow too fast to compare.)"""
+    start = torch.linspace(-1.5, 1.2, 12, dtype=torch.float64)
+    g.add("lbfgs.start", start)
+    for name, options in LBFGS.items():
+        p = start.clone().requires_grad_()
+        optimizer = torch.optim.LBFGS([p], **options)
+        calls, history, losses, counts = [0], [], [], []
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum() * (-1 if options.get("maximize") else 1)
+            loss.backward()
+            calls[0] += 1
+            return loss
+
+        for _ in range(20):
+            losses.append(optimizer.step(closure).item())
+            history.append(p.detach().clone())
+            counts.append(calls[0])
+        g.text(f"lbfgs.{name}/yaml", yaml(options))
+        g.add(f"lbfgs.{name}/f64", torch.stack(history))
+        g.add(f"lbfgs.{name}/loss", np.array(losses))
+        g.add(f"lbfgs.{name}/calls", np.array(counts))
