@@ -70,13 +70,15 @@ double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /*
 
 /* Arithmetic: elements.c, choose.c, copy.c, reduce.c, reduce_more.c. */
 #define LTH_CPU_ARITH(X) \
-    X(COPY, copy) X(FULL, full) X(ARANGE, arange) X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) \
+    X(COPY, copy) X(CAST, cast) X(FULL, full) X(ARANGE, arange) X(ADD, binary) X(SUB, binary) X(MUL, binary) X(DIV, binary) \
     X(MAXIMUM, binary) X(MINIMUM, binary) X(POW, binary) X(EQ, compare) X(NE, compare) X(LT, compare) X(LE, compare) X(GT, compare) X(GE, compare) \
     X(LOGICAL_AND, compare) X(LOGICAL_OR, compare) X(LOGICAL_NOT, compare) X(WHERE, where) X(ADD_SCALAR, unary) X(MUL_SCALAR, unary) \
     X(NEG, unary) X(EXP, unary) X(LOG, unary) X(SQRT, unary) X(ABS, unary) X(RELU, unary) X(TANH, unary) X(SIGMOID, unary) X(GELU, unary) \
     X(POW_SCALAR, unary) X(CLAMP, unary) X(RSQRT, unary) X(SIN, unary) X(COS, unary) X(ERF, unary) X(SQUARE, unary) X(RECIPROCAL, unary) \
     X(SIGN, unary) X(FLOOR, unary) X(CEIL, unary) X(ROUND, unary) X(LEAKY_RELU, unary) X(ELU, unary) X(SILU, unary) X(SOFTPLUS, unary) \
-    X(HARDSWISH, unary) X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, argmax) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax)
+    X(HARDSWISH, unary) X(DROPOUT, dropout) X(SUM, reduce) X(MEAN, reduce) X(ARGMAX, along) X(ARGMIN, along) X(SOFTMAX, softmax) X(LOG_SOFTMAX, softmax) \
+    X(MAX, extreme) X(MIN, extreme) X(MAX_ALONG, along) X(MIN_ALONG, along) X(VAR, moments) X(STD, moments) X(PROD, prod) \
+    X(LOGSUMEXP, logsumexp) X(CUMSUM, cumsum)
 
 #define LTH_CPU_KERNELS(X) \
     LTH_CPU_ARITH(X) \

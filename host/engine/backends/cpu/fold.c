@@ -113,7 +113,7 @@ static void store(const plan *p, int64_t at, int64_t n, const double *sums) {
     double values[LTH_TILE], there[LTH_TILE];
     for (int64_t i = 0; i < n; i++) {
         double v = sums[i] * f->scale;
-        v = f->end == LTH_END_ROOT ? sqrt(v) : f->end == LTH_END_LOG ? log(v) + (f->base ? f->base[at + i] : 0) : v;
+        v = f->end == LTH_END_INVERSE ? 1 / v : f->end == LTH_END_ROOT ? sqrt(v) : f->end == LTH_END_LOG ? log(v) + (f->base ? f->base[at + i] : 0) : v;
         if (by == LTH_BY_F32) {
             ((float *)values)[i] = (float)v;
         } else {

@@ -113,6 +113,10 @@ static int64_t whole_at(lt_dtype dtype, const void *p) {
 void lth_gather(const lth_cpu_isa *isa, lt_dtype dtype, const void *from, int64_t stride, int64_t n, lth_class by, void *to) {
     const char *p = from;
     const int64_t step = stride * (int64_t)lth_dtype_size(dtype);
+    if (stride == 1 && native(dtype, by)) {
+        memcpy(to, from, (size_t)(n * step));
+        return;
+    }
     switch (by) {
     case LTH_BY_F32:
         if (dtype == LT_F32) {
@@ -137,6 +141,10 @@ void lth_scatter(const lth_cpu_isa *isa, lt_dtype dtype, void *to, int64_t strid
     char *p = to;
     const int64_t step = stride * (int64_t)lth_dtype_size(dtype);
     const int64_t *whole = from;
+    if (stride == 1 && native(dtype, by)) {
+        memcpy(to, from, (size_t)(n * step));
+        return;
+    }
     switch (by) {
     case LTH_BY_F32:
         if (dtype != LT_F32 && stride == 1) {
@@ -290,7 +298,7 @@ void lth_nest_run(const lth_nest *nest, const lth_cpu_isa *isa, int64_t from, in
     t.isa = isa;
     const int last = nest->ndim - 1;
     const int64_t inner = nest->shape[last];
-    t.across = nest->ndim > 1 && (direct || inner < SHORT_ROW);
+    t.across = nest->ndim > 1 && (direct || (inner < SHORT_ROW && nest->op[nest->n - 1].flat)); /* the last operand is what is written */
     for (int64_t at = from; at < to; at += t.n) {
         t.start = at;
         if (at == from || !direct) {

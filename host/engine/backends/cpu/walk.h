@@ -15,7 +15,7 @@ typedef struct lth_nest { int ndim, n; int64_t shape[LT_MAX_DIMS], count; lth_op
 
 void lth_nest_init(lth_nest *nest, int ndim, const int64_t *shape);
 int lth_nest_add(lth_nest *nest, const lth_array *a);   /* strided; broadcast, aligned at the last dimension; returns its number */
-void lth_nest_join(lth_nest *nest);                     /* after the last add */
+void lth_nest_join(lth_nest *nest);                     /* after the last add, which is of what is to be written */
 /* Whether operand k (>= 0) can be met without going element by element: values side by side, or one for all, in the last dimension. */
 bool lth_nest_dense(const lth_nest *nest, int k);
 
@@ -67,7 +67,7 @@ lt_status lth_give_gradient(lth_work *w, const lth_call *call, int k, double cos
 
 /* ---- reductions (fold.c) ---- */
 typedef enum { LTH_FOLD_SUM, LTH_FOLD_MAX, LTH_FOLD_MIN, LTH_FOLD_PROD } lth_fold_how;
-typedef enum { LTH_END_SCALE, LTH_END_ROOT, LTH_END_LOG } lth_fold_end; /* times scale; the root of that; log of it plus `base` */
+typedef enum { LTH_END_SCALE, LTH_END_ROOT, LTH_END_LOG, LTH_END_INVERSE } lth_fold_end; /* times scale; of that the root, the log plus `base`, 1 over it */
 typedef struct lth_fold {
     lth_fold_how how;
     lth_fold_end end;
@@ -79,4 +79,16 @@ typedef struct lth_fold {
 } lth_fold;
 /* The work's values, met in what operand w->out spans (stride 0: reduced), in a fixed order whatever the number of threads. */
 lt_status lth_fold_run(lth_work *w, const lth_fold *f, double cost, lth_error *err);
+
+/* ---- reductions of a call's input 0 (reduce_more.c) ---- */
+unsigned lth_reduced_mask(const lth_call *call);        /* bits of the dimensions in attrs [i0 number, i1..]; none given: all */
+bool lth_dense(const lth_array *x);                     /* lth_nest_dense of x alone */
+bool lth_folds_take(const lth_call *call);              /* float, strided, dense, not empty */
+/* `small`, the result of reducing x over the dimensions in mask, as an array that broadcasts to x. */
+lth_array lth_reduced_as(const lth_array *x, unsigned mask, const lth_array *small);
+/* A work over x (operand a), which reduces over mask; more operands may be added. Then into `small`: */
+lth_work lth_fold_work(lth_device *d, const lth_array *x, unsigned mask, lth_deed deed, int op);
+lt_status lth_fold_into(lth_work *w, unsigned mask, const lth_array *x, const lth_array *small, const lth_fold *f, lth_error *err);
+/* Two arrays in scratch, in the precision x is computed in, that broadcast to x: one place per result. */
+bool lth_two_small(lth_device *d, const lth_array *x, unsigned mask, lth_array *first, lth_array *second, lth_error *err);
 #endif
