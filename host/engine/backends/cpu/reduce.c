@@ -55,8 +55,8 @@ static lt_status spread_sum(lth_device *d, const lth_call *call) {
     const lth_array *x = call->in[0], *g = call->grad_out[0];
     const lth_array wide = lth_reduced_as(x, lth_reduced_mask(call), g);
     const double n = (double)(lth_count(x) / lth_count(call->out[0]));
-    lth_work w = {.d = d, .by = lth_class_of(x->dtype), .deed = LTH_DO_MAP, .op = LTH_M_MUL_SCALAR, .p = {call->op == LTH_OP_MEAN ? 1 / n : 1}, .b = -1, .g = -1,
-                  .add = call->accumulate[0]};
+    lth_work w = {.d = d, .by = lth_class_of(x->dtype), .deed = LTH_DO_MAP, .op = LTH_M_MUL_SCALAR, .p = {call->op == LTH_OP_MEAN ? 1 / n : 1},
+                  .b = -1, .g = -1, .add = call->accumulate[0]};
     lth_nest_init(&w.nest, x->ndim, x->shape);
     w.a = lth_nest_add(&w.nest, &wide);
     w.out = lth_nest_add(&w.nest, call->grad_in[0]);
