@@ -8,7 +8,7 @@ import struct
 
 import harness
 
-MODELS = {"linear": ("LinearClassifier", True), "lenet": ("LeNet", True), "autoencoder": ("LitAutoEncoder", False)}
+MODELS = {"linear": ("LinearClassifier", True), "lenet": ("LeNet", True), "lstm": ("LSTMClassifier", True), "autoencoder": ("LitAutoEncoder", False)}
 STEPS = 100
 TYPES = {1: ("d", 8), 2: ("f", 4), 5: ("q", 8), 6: ("i", 4), 7: ("B", 1), 8: ("B", 1)}
 

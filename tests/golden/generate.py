@@ -19,7 +19,7 @@ resnet_gradients.bin  see gold_resnet.py
 images.bin see gold_images.py
 recurrent.bin  see gold_recurrent.py
 modules.bin  see gold_modules.py
-train_{linear,lenet,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
+train_{linear,lenet,lstm,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
            init/<key> (small ones) and init/<key>.fnv, split/{train,val}.{first,fnv}, batch{0,1,2}/{index,label} (index
            into the 60000), all_index.fnv (100 x 64), batch0/x0 and batch0/x.fnv (after normalization),
            loss (100 f32), loss_as_f64 (the same numbers), loss_f64_run (PyTorch in float64 from the same weights and
@@ -129,7 +129,12 @@ def write_modules():
     save("modules", gold_modules.write_modules)
 
 
+def write_lstm():
+    save("train_lstm", lambda g: gold_train.write_train(g, gold_train.LSTMClassifier, True, ("fc.weight", "fc.bias"), mnist_folder()))
+
+
 PARTS = {
+    "train_lstm": write_lstm,
     "modules": write_modules,
     "recurrent": write_recurrent,
     "rng": lambda: save("rng", gold_rng.write_rng),

@@ -38,6 +38,18 @@ class LeNet(nn.Module):
         return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
 
 
+class LSTMClassifier(nn.Module):
+    """Reads an image row by row; the last hidden state says what it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(28, 128, batch_first=True)
+        self.fc = nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x.squeeze(1))[0][:, -1])
+
+
 class LitAutoEncoder(nn.Module):
     def __init__(self):
         super().__init__()
