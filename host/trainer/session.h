@@ -70,6 +70,8 @@ typedef struct lth_session {
 
 /* setup.c: in this order; each reports into s->ctx.error. */
 lt_status lth_session_open(lth_session *s, const lth_job *job); /* engine, modules, initial weights, hook table */
+/* x through the model: its forward, or its one root module. */
+lt_tensor *lth_session_forward(lt_ctx *ctx, void *job, lt_tensor *x);
 lt_status lth_session_setup(lth_session *s);                    /* prepare_data, setup, loaders, limits */
 lt_status lth_session_optimizers(lth_session *s);               /* optimizers.c: configure_optimizers or the config's */
 void lth_session_close(lth_session *s);

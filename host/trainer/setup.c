@@ -59,7 +59,45 @@ static lt_status new_engine(lth_session *s) {
     return lth_engine_new(&s->engine, &opts, &s->ctx.error);
 }
 
-/* configure, then initial weights in tree order: the first draws of the seed's generator, as in PyTorch. */
+lt_tensor *lth_session_forward(lt_ctx *ctx, void *job, lt_tensor *x) {
+    const lth_instance *model = ((const lth_job *)job)->model;
+    lt_module *root = lth_modules_single_root(ctx->modules);
+
+    return model->model->forward ? model->model->forward(ctx, model->self, x) : root ? lth_module_forward(ctx, root, x, NULL) : NULL;
+}
+
+static lt_status seal_model(lth_session *s) {
+    if (s->ctx.error.code || lth_modules_seal(s->modules, &s->ctx.error)) {
+        return s->ctx.error.code;
+    }
+    s->ctx.where = (lth_where){0};
+    s->n_modes = lth_modules_count(s->modules);
+    s->modes = lth_alloc((size_t)s->n_modes + 1);
+    return s->modes ? LT_OK : lth_fail(&s->ctx.error, LT_ENOMEM, "out of memory");
+}
+
+/* One forward of x tells the layers whose input was left open what they get; x NULL: there was nothing to show them. */
+static lt_status settle_model(lth_session *s, lt_tensor *x) {
+    if (s->ctx.error.code == LT_OK && x) {
+        lth_session_call(s, s->job->model, "forward");
+        lth_modules_settle(&s->ctx, s->modules, lth_session_forward, (void *)(uintptr_t)s->job, x);
+        lth_hook_done(&s->ctx, LT_OK);
+    }
+    lth_step_end(s->engine);
+    return seal_model(s);
+}
+
+static lt_status settle_by_data(lth_session *s) {
+    lt_loader *loaders[] = {s->train, s->val, s->test, s->predict}, *one = NULL;
+
+    for (int k = 0; k < 4 && !one; k++) {
+        one = loaders[k];
+    }
+    return settle_model(s, one ? lth_loader_example(one, &s->ctx) : NULL);
+}
+
+/* configure, then initial weights in tree order: the first draws of the seed's generator, as in PyTorch. A model that left shapes open and has
+ * no example_input waits for the data: lth_session_setup. */
 static lt_status configure_model(lth_session *s) {
     const lt_model *model = s->job->model->iface;
 
@@ -74,13 +112,16 @@ static lt_status configure_model(lth_session *s) {
         lth_hook_done(&s->ctx, model->configure(&s->ctx, s->job->model->self));
         s->ctx.in_configure = false;
     }
-    if (s->ctx.error.code || lth_modules_seal(s->modules, &s->ctx.error)) {
-        return s->ctx.error.code;
+    if (s->ctx.error.code || !lth_modules_open(s->modules)) {
+        return seal_model(s);
     }
-    s->ctx.where = (lth_where){0};
-    s->n_modes = lth_modules_count(s->modules);
-    s->modes = lth_alloc((size_t)s->n_modes + 1);
-    return s->modes ? LT_OK : lth_fail(&s->ctx.error, LT_ENOMEM, "out of memory");
+    if (!model->example_input) {
+        return LT_OK;
+    }
+    lth_session_call(s, s->job->model, "example_input");
+    lt_tensor *x = model->example_input(&s->ctx, s->job->model->self);
+    lth_hook_done(&s->ctx, LT_OK);
+    return settle_model(s, x);
 }
 
 lt_status lth_session_open(lth_session *s, const lth_job *job) {
@@ -183,7 +224,7 @@ lt_status lth_session_setup(lth_session *s) {
         return s->ctx.error.code;
     }
     s->ctx.where = (lth_where){0};
-    if (check_loaders(s)) {
+    if (check_loaders(s) || (!s->modules->sealed && settle_by_data(s))) {
         return s->ctx.error.code;
     }
     lengths = (lth_loader_lengths){length(s->train), length(s->val), length(s->test), length(s->predict)};

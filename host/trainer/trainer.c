@@ -174,13 +174,6 @@ static lt_status run_verb(lth_session *s, const lth_snapshot *in) {
 }
 
 /* Shapes of every module for the summary: one forward of the model's example, drawing from no generator of the run. */
-static lt_tensor *example_forward(lt_ctx *ctx, void *job, lt_tensor *x) {
-    const lth_instance *model = ((const lth_job *)job)->model;
-    lt_module *root = lth_modules_single_root(ctx->modules);
-
-    return model->model->forward ? model->model->forward(ctx, model->self, x) : root ? lth_module_forward(ctx, root, x, NULL) : NULL;
-}
-
 static lt_status record_shapes(lth_session *s) {
     const lth_instance *model = s->job->model;
     lth_generator generator = s->engine->generator;
@@ -193,7 +186,7 @@ static lt_status record_shapes(lth_session *s) {
     x = model->model->example_input(&s->ctx, model->self);
     if (lth_hook_done(&s->ctx, LT_OK) >= 0 && x) {
         s->ctx.where.hook = "forward";
-        lth_modules_record_shapes(&s->ctx, s->modules, example_forward, (void *)s->job, x);
+        lth_modules_record_shapes(&s->ctx, s->modules, lth_session_forward, (void *)s->job, x);
         lth_hook_done(&s->ctx, LT_OK);
     }
     s->engine->generator = generator;

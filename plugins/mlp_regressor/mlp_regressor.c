@@ -14,7 +14,7 @@ typedef struct {
 } regressor;
 
 LT_PARAMS(regressor,
-    LT_PARAM(in_features, LT_REQUIRED, "Columns of the input.", LT_RANGE("1..")),
+    LT_PARAM(in_features, "0", "Columns of the input; 0: as many as the data has.", LT_RANGE("0..")),
     LT_PARAM(outputs, "1", "Columns of the target.", LT_RANGE("1..")),
     LT_PARAM(hidden, "[64, 64]", "Widths of the hidden layers.", LT_RANGE("1..")),
     LT_PARAM(dropout, "0", "Dropout after each hidden layer.", LT_RANGE("0..1")),
@@ -89,12 +89,6 @@ static lt_status test_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_st
     return measure(ctx, self, batch, "test_loss", "test_mae", "test_r2");
 }
 
-static lt_tensor *example_input(lt_ctx *ctx, void *self) {
-    const int64_t shape[] = {1, ((regressor *)self)->in_features};
-
-    return lt_zeros(ctx, LT_F32, 2, shape);
-}
-
 LT_MODEL(MLPRegressor, regressor, "Multilayer perceptron that predicts numbers from rows of numbers.",
     .configure = configure,
     .configure_optimizers = configure_optimizers,
@@ -102,6 +96,5 @@ LT_MODEL(MLPRegressor, regressor, "Multilayer perceptron that predicts numbers f
     .training_step = training_step,
     .validation_step = validation_step,
     .test_step = test_step,
-    .example_input = example_input,
     .base.flags = LT_MODEL_CAPTURABLE);
 LT_PLUGIN("org.lthost.mlp-regressor", "0.1.0", model(MLPRegressor));

@@ -24,7 +24,7 @@ static lt_status configure(lt_ctx *ctx, void *self) {
                               lt_nn_linear(ctx, m->hidden_dim, m->num_classes));
     snprintf(classes, sizeof classes, "num_classes: %lld", (long long)m->num_classes);
     m->acc = lt_metric_make(ctx, "Accuracy", classes);
-    snprintf(classes, sizeof classes, "{num_classes: %lld, average: macro}", (long long)m->num_classes);
+    snprintf(classes, sizeof classes, "num_classes: %lld, average: macro", (long long)m->num_classes);
     m->f1 = lt_metric_make(ctx, "F1Score", classes);
     return lt_ctx_status(ctx);
 }
@@ -33,7 +33,7 @@ static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *s
     mnist_model *m = self;
     char cosine[96];
 
-    snprintf(cosine, sizeof cosine, "{T_max: %lld, eta_min: %.17g}", (long long)m->num_epochs, m->lr / 100);
+    snprintf(cosine, sizeof cosine, "T_max: %lld, eta_min: %.17g", (long long)m->num_epochs, m->lr / 100);
     lt_use_optimizer(ctx, setup, "Adam", "lr: %.17g", m->lr);
     return lt_use_lr_scheduler_with(ctx, setup, "CosineAnnealingLR", cosine, NULL);
 }

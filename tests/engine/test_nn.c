@@ -372,8 +372,8 @@ static void refusals_in_configure(void **state) {
     lt_module *relu = nn->activation(c, LT_ACT_RELU);
     lt_nn_conv2d_opts groups = {.struct_size = sizeof groups, .groups = 3};
     lt_pool2d_opts pool = {.struct_size = sizeof pool, .kernel = {2}, .padding = {2}};
-    assert_null(nn->linear(c, 0, 4, true));
-    expect_error(&t, LT_EINVAL, "lt_nn_linear: in_features must be at least 1, got 0");
+    assert_null(nn->linear(c, -1, 4, true));
+    expect_error(&t, LT_EINVAL, "lt_nn_linear: in_features must be at least 0, got -1");
     assert_null(nn->conv2d(c, 4, 6, 3, &groups));
     expect_error(&t, LT_EINVAL, "groups 3 must divide the channels, 4 in and 6 out");
     assert_null(nn->max_pool2d(c, &pool));

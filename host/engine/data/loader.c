@@ -210,6 +210,26 @@ const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
     return &slot->batch;
 }
 
+lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
+    static const int64_t first = 0;
+    lt_batch_out slot = {0};
+    lt_tensor *x = NULL;
+    if (l->dataset->length < 1) {
+        return NULL;
+    }
+    lth_slot_fill(&slot, l->dataset, &first, 1, 0, &l->own);
+    if (slot.error.code) {
+        report(ctx, l, &slot.error);
+    } else if (lth_slot_deliver(&slot, l->all->engine, &ctx->error) == LT_OK && lth_batch_convert(&slot.batch, ctx) == LT_OK) {
+        for (int32_t i = 0; i < slot.batch.count && !x; i++) {
+            x = slot.batch.items[i].tensor;
+        }
+        x = x ? lth_apply(ctx, LTH_OP_COPY, &x, 1, NULL, NULL) : NULL; /* the slot's memory goes */
+    }
+    lth_slot_release(&slot);
+    return x;
+}
+
 void lth_loader_end(lt_loader *l) {
     l->running = false;
     lth_ring_close(&l->ring);

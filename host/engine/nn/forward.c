@@ -40,8 +40,11 @@ static bool refuse(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *ca
     return false;
 }
 
-static bool fits(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *caller) {
+static bool fits(lt_ctx *ctx, lt_module *l, const lt_tensor *x, void *caller) {
     const lth_array *a = &x->a;
+    if (l->open && !lth_layer_settle(ctx, l, x)) {
+        return ctx->error.code ? false : refuse(ctx, l, x, caller, "; its input size was left open, and this tells none");
+    }
     switch (l->kind) {
     case LTH_LINEAR: return (a->ndim >= 1 && a->shape[a->ndim - 1] == l->in) || refuse(ctx, l, x, caller, "");
     case LTH_CONV2D_LAYER: return (a->ndim == 4 && a->shape[1] == l->in) || refuse(ctx, l, x, caller, a->ndim == 4 ? "" : "; it takes (N, C, H, W)");

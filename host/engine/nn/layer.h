@@ -33,6 +33,7 @@ struct lt_module {
     lth_draws draws;                /* what is drawn when this module's turn comes, in PyTorch's order */
     lth_buffer *buffers;
     bool is_root, training, frozen;
+    bool open;                      /* in is not known yet */
     lth_param *weight, *bias;       /* of `places`, where the layer has such */
     lth_buffer *mean, *var, *batches; /* of `buffers` */
     int64_t in, out;                /* features, channels */
@@ -52,6 +53,11 @@ void lth_root_add(lth_modules *m, lt_module *module);
 void lth_root_remove(lth_modules *m, lt_module *module);
 bool lth_name_valid(const char *name);
 void lth_param_freeze(lth_param *p, bool frozen);
+/* Names and lists of all; the first half of the seal. */
+lt_status lth_modules_name(lth_modules *m, lth_error *err);
+/* ---- lazy.c ---- */
+bool lth_layer_settle(lt_ctx *ctx, lt_module *l, const lt_tensor *x);
+lt_status lth_check_settled(const lth_modules *m, lth_error *err);
 /* ---- forward.c ---- */
 lt_status lth_sequential_plan(lt_module *sequential, lth_error *err);
 /* "linear fc1 (784 -> 128)" */
@@ -95,6 +101,7 @@ bool lth_in_range(lt_ctx *ctx, const char *op, const char *what, int64_t value, 
 void lth_take_opts(void *o, size_t size, const void *given, uint32_t given_size);
 bool lth_check_name(lt_ctx *ctx, const char *op, const char *name);
 /* ---- make_layers.c ---- */
+void lth_init_default(lt_module *module, int64_t fan_in); /* PyTorch's for weight and bias of a linear or convolution */
 lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features, bool bias);
 lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts *opts);
 lt_module *lth_make_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts);

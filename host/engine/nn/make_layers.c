@@ -7,7 +7,7 @@
 /* ---- layers with parameters ---- */
 /* PyTorch's default for linear and conv: kaiming_uniform_(a=sqrt(5)) for the weight, U(+-1/sqrt(fan_in)) for the bias. The bounds are
  * equal but for rounding, so each is computed as torch/nn/init.py does. */
-static void init_default(lt_module *module, int64_t fan_in) {
+void lth_init_default(lt_module *module, int64_t fan_in) {
     double slope = sqrt(5.0), gain = sqrt(2.0 / (1 + slope * slope)), root = sqrt((double)fan_in);
     module->weight->init = LTH_INIT_UNIFORM;
     module->weight->bound = fan_in > 0 ? sqrt(3.0) * (gain / root) : 0;
@@ -28,7 +28,7 @@ static bool add_weight_and_bias(lt_ctx *ctx, lt_module *module, int ndim, const 
 lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features, bool bias) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_linear", NULL);
     lth_modules *m = lth_open_tree(ctx, "lt_nn_linear", LTH_CALLER);
-    if (!m || !lth_in_range(ctx, "lt_nn_linear", "in_features", in_features, 1) || !lth_in_range(ctx, "lt_nn_linear", "out_features", out_features, 1)) {
+    if (!m || !lth_in_range(ctx, "lt_nn_linear", "in_features", in_features, 0) || !lth_in_range(ctx, "lt_nn_linear", "out_features", out_features, 1)) {
         return NULL;
     }
     lt_module *module = lth_module_new(ctx, m, LTH_LINEAR, "Linear", "lt_nn_linear");
@@ -37,8 +37,9 @@ lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_feature
         return NULL;
     }
     module->in = in_features;
+    module->open = !in_features;
     module->out = out_features;
-    init_default(module, in_features);
+    lth_init_default(module, in_features);
     return module;
 }
 
@@ -62,7 +63,7 @@ lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
     lth_attrs attrs = {0};
     lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
     int64_t kernel_w = or_else(o.kernel_w, kernel);
-    if (!m || !lth_in_range(ctx, "lt_nn_conv2d", "in_channels", in_channels, 1) || !lth_in_range(ctx, "lt_nn_conv2d", "out_channels", out_channels, 1) ||
+    if (!m || !lth_in_range(ctx, "lt_nn_conv2d", "in_channels", in_channels, 0) || !lth_in_range(ctx, "lt_nn_conv2d", "out_channels", out_channels, 1) ||
         !lth_in_range(ctx, "lt_nn_conv2d", "kernel", kernel < kernel_w ? kernel : kernel_w, 1) || !conv_attrs(ctx, &attrs, &o)) {
         return NULL;
     }
@@ -77,9 +78,10 @@ lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
         return NULL;
     }
     module->in = in_channels;
+    module->open = !in_channels;
     module->out = out_channels;
     module->attrs = attrs;
-    init_default(module, shape[1] * shape[2] * shape[3]);
+    lth_init_default(module, shape[1] * shape[2] * shape[3]);
     return module;
 }
 

@@ -46,7 +46,8 @@ typedef struct lth_modules {
     lth_buffer **buffers; int64_t n_buffers;
     lt_dtype dtype;                 /* of every parameter: the engine's */
     void *values, *grads; int64_t n_flat;       /* flat memory of that dtype, padded; n_flat elements */
-    bool sealed, training;
+    bool named, sealed, training;
+    bool settling;                  /* a forward that tells open layers their input is running */
     void *summary;                  /* recorded in/out shapes, one lth_shapes per module; NULL: none yet */
     bool recording;                 /* a summary is being made, or a module is watched: nothing is fused, shapes are kept */
     const lt_module *watched; lt_tensor *seen; /* what it gave last while recording; until the step's end */
@@ -67,6 +68,9 @@ lth_modules *lth_modules_new(lth_engine *e, lth_error *err);
 void lth_modules_free(lth_modules *m);
 /* After `configure`: names everything, lays parameters out flat, draws initial values from the engine's generator in tree order. */
 lt_status lth_modules_seal(lth_modules *m, lth_error *err);
+/* Whether configure left a shape open; the forward of an example that settles it, between configure and the seal. */
+bool lth_modules_open(const lth_modules *m);
+lt_status lth_modules_settle(lt_ctx *ctx, lth_modules *m, lt_tensor *(*forward)(lt_ctx *, void *, lt_tensor *), void *self, lt_tensor *x);
 void lth_modules_train(lth_modules *m, bool training);          /* whole model */
 void lth_modules_modes_save(lth_modules *m, uint8_t *modes, int64_t capacity); /* per module, and back */
 void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t count);

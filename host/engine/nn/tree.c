@@ -341,21 +341,28 @@ static lt_status lay_out(lth_modules *m, lth_error *err) {
     return m->grads ? LT_OK : err->code;
 }
 
-lt_status lth_modules_seal(lth_modules *m, lth_error *err) {
-    if (m->sealed) {
-        return lth_fail(err, LT_ESTATE, "the model's modules are sealed already");
-    }
+lt_status lth_modules_name(lth_modules *m, lth_error *err) {
     lt_status status = name_all(m, err);
     status = status == LT_OK ? list_all(m, err) : status;
     status = status == LT_OK ? check_names(m, err) : status;
-    status = status == LT_OK ? lay_out(m, err) : status;
-    status = status == LT_OK ? give_windows(m, err) : status;
-    status = status == LT_OK ? draw_values(m, err) : status;
     for (lt_module *module = m->made; module && status == LT_OK; module = module->next_made) {
         if (module->kind == LTH_SEQUENTIAL || module->kind == LTH_RESIDUAL) {
             status = lth_sequential_plan(module, err);
         }
     }
+    m->named = status == LT_OK;
+    return status;
+}
+
+lt_status lth_modules_seal(lth_modules *m, lth_error *err) {
+    if (m->sealed) {
+        return lth_fail(err, LT_ESTATE, "the model's modules are sealed already");
+    }
+    lt_status status = m->named ? LT_OK : lth_modules_name(m, err);
+    status = status == LT_OK ? lth_check_settled(m, err) : status;
+    status = status == LT_OK ? lay_out(m, err) : status;
+    status = status == LT_OK ? give_windows(m, err) : status;
+    status = status == LT_OK ? draw_values(m, err) : status;
     m->sealed = status == LT_OK;
     return status;
 }

@@ -96,7 +96,10 @@ typedef struct lt_nn_api {
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
 /* ---- making modules: in `configure` only [setup] ----
- * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1. */
+ * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1.
+ * in_features and in_channels may be 0, left open: one forward of the model's example_input, or where it has none of the data's first sample,
+ * settles them before anything is drawn. The weights are those of the same model with its sizes written out (with the data's sample: if the
+ * datamodule draws nothing from the run's generator before). LT_ESTATE names a layer that this forward did not run. */
 /* (..., in) -> (..., out): y = x W^T + b; parameters weight (out, in), bias (out). Both drawn from U(-1/sqrt(in), 1/sqrt(in)), as PyTorch
  * (He et al. 2015, arXiv:1502.01852, with a = sqrt 5). */
 LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
