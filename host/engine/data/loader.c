@@ -217,7 +217,10 @@ lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
     if (l->dataset->length < 1) {
         return NULL;
     }
-    lth_slot_fill(&slot, l->dataset, &first, 1, 0, &l->own);
+    lt_ctx own;
+    lth_ctx_init(&own, LTH_LOADER_THREAD);
+    own.where = l->dataset->where;
+    lth_slot_fill(&slot, l->dataset, &first, 1, 0, &own);
     if (slot.error.code) {
         report(ctx, l, &slot.error);
     } else if (lth_slot_deliver(&slot, l->all->engine, &ctx->error) == LT_OK && lth_batch_convert(&slot.batch, ctx) == LT_OK) {
