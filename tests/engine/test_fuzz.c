@@ -150,6 +150,56 @@ static lt_tensor *one_layer(int which) {
     }
 }
 
+static lt_tensor *an_index(void) { /* mostly one that lies inside */
+    int64_t values[12];
+    const int64_t shape[3] = {1 + draw(3), 1 + draw(2), 1 + draw(2)};
+    for (int k = 0; k < 12; k++) {
+        values[k] = draw(12) ? (int64_t)draw(2) : ONE_OF(int64_t, -1, 3, INT64_MIN, INT64_MAX, 100);
+    }
+    return draw(12) ? T->from_data(&ctx, LT_I64, 1 + (int32_t)draw(3), shape, values) : any();
+}
+
+static lt_tensor *one_index(int which) {
+    const int64_t amounts[4] = {any_i32(), any_i32(), draw(3), draw(3)};
+    const int32_t dims[3] = {any_i32(), small(), small()};
+    lt_tensor *x = any(), *i = an_index(), *second = NULL, *parts[4] = {0};
+    lth_error_clear(&ctx.error);
+    const lt_embedding_opts padding = {.struct_size = draw(20) ? sizeof padding : draw(16), .has_padding_idx = coin(), .padding_idx = any_i32()};
+    switch (which) {
+    case 0: return T->gather(&ctx, i ? of_dims(i->a.ndim) : x, any_i32(), i);
+    case 1: return T->scatter_add(&ctx, x, any_i32(), i, draw(3) ? x : any());
+    case 2: return T->index_select(&ctx, x, any_i32(), i);
+    case 3: return T->masked_fill(&ctx, x, T->eq(&ctx, x, x), any_f64());
+    case 4: return T->pad(&ctx, x, draw(20) ? amounts : NULL, draw(9) ? 2 * small() : any_i32(), draw(9) ? (lt_pad_mode)draw(4) : any_i32(), any_f64());
+    case 5: return coin() ? T->roll(&ctx, x, amounts, dims, draw(9) ? (int32_t)draw(4) : any_i32()) : T->flip(&ctx, x, dims, draw(9) ? (int32_t)draw(3) : -1);
+    case 6: return coin() ? T->tril(&ctx, x, any_i32()) : T->triu(&ctx, x, ONE_OF(int64_t, INT64_MIN, INT64_MAX, 0, -1, 2));
+    case 7: return coin() ? T->one_hot(&ctx, i, any_i32()) : T->embedding(&ctx, i, of_dims(2), draw(3) ? &padding : NULL);
+    case 8: return coin() ? T->topk(&ctx, x, any_i32(), any_i32(), coin(), coin() ? &second : NULL) : T->sort(&ctx, x, any_i32(), coin(), &second);
+    case 9: return T->split(&ctx, x, any_i32(), any_i32(), parts, draw(9) ? 4 : any_i32() % 5) > 0 ? parts[0] : NULL;
+    case 10: return coin() ? T->unsqueeze(&ctx, x, any_i32()) : T->squeeze(&ctx, x, any_i32());
+    default: return coin() ? T->slice_step(&ctx, x, any_i32(), any_i32(), any_i32(), ONE_OF(int64_t, 1, 2, 0, -1, INT64_MAX))
+                           : T->stack(&ctx, (lt_tensor *[]){x, x, draw(5) ? x : any()}, 3, any_i32());
+    }
+}
+
+static lt_tensor *one_loss(int which) {
+    lt_tensor *(*const pairs[])(lt_ctx *, lt_tensor *, lt_tensor *, const lt_loss_opts *) = {T->l1_loss, T->smooth_l1_loss, T->huber_loss, T->bce_loss,
+                                                                                          T->bce_with_logits, T->kl_div};
+    lt_tensor *x = any(), *weight = draw(3) ? NULL : of_dims((int)draw(3));
+    const lt_loss_opts opts = {.struct_size = draw(20) ? sizeof opts : ONE_OF(uint32_t, 0, 3, 4, 8, 16, 24, 32, 40, 48),
+                               .reduction = draw(9) ? (lt_reduction)draw(4) : any_i32(), .beta = any_f64(),
+                               .delta = any_f64(), .margin = any_f64(), .weight = weight, .pos_weight = draw(3) ? NULL : x, .log_target = coin()};
+    const lt_cross_entropy_opts entropy = {.struct_size = sizeof entropy, .reduction = small(), .label_smoothing = any_f64(), .ignore_index = any_i32(),
+                                           .has_ignore_index = coin(), .weight = weight};
+    switch (which % 4) {
+    case 0:
+    case 1: return pairs[draw(6)](&ctx, x, draw(3) ? x : any(), draw(9) ? &opts : NULL);
+    case 2: return (coin() ? T->cross_entropy : T->nll_loss)(&ctx, x, coin() ? x : an_index(), draw(9) ? &entropy : NULL);
+    default: return coin() ? T->cosine_similarity(&ctx, x, draw(3) ? x : any(), any_i32(), any_f64())
+                           : T->cosine_embedding_loss(&ctx, x, x, of_dims(x ? x->a.ndim - 1 : 0), draw(9) ? &opts : NULL);
+    }
+}
+
 /* Slots that give no tensor. True: the call may be without result and without failure. */
 static bool one_fact(int which) {
     lt_view view = {.struct_size = draw(20) ? sizeof view : draw(8)};
@@ -185,11 +235,11 @@ static int rounds(void) {
 }
 
 static void any_call(void) {
-    const int family = (int)draw(5), which = (int)draw(11);
+    const int family = (int)draw(7), which = (int)draw(12);
     lt_tensor *x = family == 0 ? one_making(which) : family == 1 ? one_elementwise(which) : family == 2 ? one_of_dims(which)
-                 : family == 3 ? one_layer(which) : NULL;
+                 : family == 3 ? one_layer(which) : family == 5 ? one_index(which) : family == 6 ? one_loss(which) : NULL;
     const bool good = family == 4 ? one_fact(which) : x != NULL;
-    const char *const names[] = {"making", "elementwise", "dims", "layer", "fact"};
+    const char *const names[] = {"making", "elementwise", "dims", "layer", "fact", "index", "loss"};
     if (x && draw(8) == 0) { /* and back, with what it was made from */
         A->backward(&ctx, T->sum(&ctx, x, NULL, 0, false), NULL);
         lth_error_clear(&ctx.error);

@@ -71,6 +71,12 @@ def write_index():
     save("ops_index", gold_index.write_index)
 
 
+def write_losses():
+    import gold_losses
+
+    save("ops_losses", gold_losses.write_losses)
+
+
 def write_optim():
     import gold_optim
 
@@ -90,6 +96,7 @@ def write_optimizers():
 
 
 def write_train():
+    for name, (make, normalize, full) in MODELS.items():
         save(f"train_{name}", lambda g: gold_train.write_train(g, make, normalize, full, mnist_folder()))
 
 
@@ -142,6 +149,7 @@ PARTS = {
     "ops": write_ops,
     "arith": write_arith,
     "index": write_index,
+    "losses": write_losses,
     "optim": write_optim,
     "optimizers": write_optimizers,
     "sched": write_sched,

@@ -84,13 +84,18 @@ double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /*
     LTH_CPU_ARITH(X) \
     X(LSTM, lstm) X(GRU, gru) X(MATMUL, matmul) \
     X(LINEAR, linear) X(CONV2D, conv2d) X(MAX_POOL2D, pool2d) X(AVG_POOL2D, pool2d) X(BATCH_NORM, batch_norm) X(MSE_LOSS, mse_loss) \
-    X(CROSS_ENTROPY, cross_entropy) X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding) \
+    X(CROSS_ENTROPY, cross_entropy) X(NLL_LOSS, nll_loss) X(L1_LOSS, pair_loss) X(SMOOTH_L1_LOSS, pair_loss) X(HUBER_LOSS, pair_loss) \
+    X(BCE_LOSS, pair_loss) X(BCE_WITH_LOGITS, pair_loss) X(KL_DIV, pair_loss) X(COSINE_SIMILARITY, cosine) X(COSINE_EMBEDDING, cosine) \
+    X(ACCURACY, accuracy) X(LAYER_NORM, layer_norm) X(EMBEDDING, embedding) \
     X(ATTENTION, attention) X(SELF_ATTENTION, attention) \
     X(GATHER, gather) X(SCATTER_ADD, scatter_add) X(INDEX_SELECT, index_select) X(ONE_HOT, one_hot) X(MASKED_FILL, masked_fill) \
     X(CAT, cat) X(PAD, remap) X(ROLL, remap) X(FLIP, remap) X(TRIL, triangle) X(TRIU, triangle) X(TOPK, topk) X(SORT, topk)
 #define LTH_X(op, name) extern const lth_kernel lth_cpu_##name;
 LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X
+/* Rows of labels in f32, loss and gradient in one pass: loss.c; what entropy.c leaves to it. */
+extern const lth_kernel lth_cpu_fused_entropy;
+bool lth_cpu_entropy_is_fused(const lth_call *call);
 
 /* updates.c */
 lt_status lth_cpu_sgd(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);

@@ -21,6 +21,7 @@
         lth_fill_pixels_##set(t);                                                                                                          \
         lth_fill_attention_##set(t);                                                                                                       \
         lth_fill_conv_##set(t);                                                                                                            \
+        lth_fill_losses_##set(t);                                                                                                          \
         lth_fill_recurrent_##set(t);                                                                                                       \
         lth_fill_small_##set(t);                                                                                                           \
         lth_fill_channels_##set(t);                                                                                                            \

@@ -118,6 +118,11 @@ typedef struct lth_maps {
 } lth_maps;
 
 struct lth_rule;
+/* Losses of pairs; element k stride + p of a block is class k of its row p (stride 1: one row). _slopes: see isa/losses.c. */
+typedef enum { LTH_P_L1, LTH_P_SMOOTH, LTH_P_HUBER, LTH_P_BCE, LTH_P_LOGITS, LTH_P_KL, LTH_P_KL_LOG } lth_pair_kind;
+typedef struct lth_classes { int64_t classes, stride, rows; const void *weight; } lth_classes; /* weight of each class, or NULL */
+typedef struct lth_class_shares { const void *whole, *even, *kept; bool logits, to_target; } lth_class_shares;
+
 typedef struct lth_cpu_isa {
     const char *name;
     lth_maps f32, f64;
@@ -200,6 +205,13 @@ typedef struct lth_cpu_isa {
     void (*lane_back)(const lth_lanes *l, const lth_lane_slopes *k);
     /* floats of scratch nconv_forward and nconv_weights want */
     size_t (*nconv_scratch)(const lth_nconv *c);
+    /* losses: [0] f32, [1] f64; w, p: weight and pos_weight or NULL; y: every loss, or NULL; g: of every loss, or NULL: scale alone */
+    double (*pair_loss[2])(lth_pair_kind kind, int64_t n, const void *x, const void *t, const void *w, const void *p, double f, void *y);
+    void (*pair_back[2])(lth_pair_kind kind, bool target, int64_t n, const void *x, const void *t, const void *w, const void *p, double f, const void *g,
+                         double scale, void *d, bool add);
+    void (*log_sum[2])(const lth_classes *c, const void *x, void *out);
+    void (*shares[2])(const lth_classes *c, const void *x, const void *target, const void *log_sum, double even, double kept, double *loss);
+    void (*class_slopes[2])(const lth_classes *c, const void *x, const void *target, const void *log_sum, const lth_class_shares *s, void *d, bool add);
     /* recurrent layers, and products on packed weights */
     size_t (*cell_floats)(int gates, int64_t H, int64_t K);
     void (*cell_pack)(int gates, int64_t H, int64_t K_all, int64_t k_at, int64_t K, const float *w, float *to);
@@ -225,6 +237,7 @@ typedef struct lth_cpu_isa {
     void lth_fill_pixels_##set(lth_cpu_isa *t); \
     void lth_fill_attention_##set(lth_cpu_isa *t); \
     void lth_fill_conv_##set(lth_cpu_isa *t); \
+    void lth_fill_losses_##set(lth_cpu_isa *t); \
     void lth_fill_recurrent_##set(lth_cpu_isa *t); \
     void lth_fill_small_##set(lth_cpu_isa *t); \
     void lth_fill_channels_##set(lth_cpu_isa *t);

@@ -1,5 +1,5 @@
 /* backends/cpu/loss.c - MSE_LOSS, CROSS_ENTROPY, ACCURACY: one pass makes the loss and its gradient (kept in the workspace).
- * Refuses class weights and what is not plain f32 / i64: the fallback does them. Labels out of range are an error with row and label. */
+ * Refuses class weights and what is not plain f32 / i64: entropy.c does them. Labels out of range are an error with row and label. */
 #include "engine/backends/cpu/cpu.h"
 #include <math.h>
 
@@ -165,7 +165,12 @@ static lt_status entropy_backward(lth_device *d, const lth_call *call, lth_error
     }
     return LT_OK;
 }
-const lth_kernel lth_cpu_cross_entropy = {entropy_plan, entropy_forward, entropy_backward};
+bool lth_cpu_entropy_is_fused(const lth_call *call) {
+    const lth_array *x = call->in[0];
+    return call->op == LTH_OP_CROSS_ENTROPY && lth_plain_f32(x) && x->ndim == 2 && labels_plain(call->in[1], x->shape[0]) &&
+           !(call->n_in > 2 && call->in[2]) && lth_count(x) > 0;
+}
+const lth_kernel lth_cpu_fused_entropy = {entropy_plan, entropy_forward, entropy_backward};
 
 /* ---- accuracy ---- */
 static bool accuracy_plan(lth_device *d, lth_call *call) {

@@ -203,7 +203,7 @@ static lt_status cosine_forward(lth_device *device, const lth_call *call, lth_er
     return LT_OK;
 }
 
-/* d loss / d cosine */
+/* d loss / d cosine. Norms that eps replaced have the slope of those they replace: PyTorch raises them outside its tape. */
 static double cosine_slope(const lth_call *call, int64_t row, double value) {
     if (call->op == LTH_OP_COSINE_SIMILARITY) {
         return 1;
@@ -227,11 +227,10 @@ static lt_status cosine_backward(lth_device *device, const lth_call *call, lth_e
             }
             const lth_array *own = call->in[k], *other = call->in[!k], *d = call->grad_in[k];
             double own2 = k ? c.b2 : c.a2, own_norm = k ? c.nb : c.na;
-            bool held = call->op == LTH_OP_COSINE_SIMILARITY && sqrt(own2) < call->attrs->f[0]; /* a norm that eps replaced is a constant */
             int64_t at = ref_row_at(own, row), bt = ref_row_at(other, row), dt = ref_row_at(d, row);
             for (int64_t i = 0; i < own->shape[own->ndim - 1]; i++) {
                 double slope = ref_get(other, bt + i * last_stride(other)) / (c.na * c.nb);
-                slope -= held || own2 == 0 ? 0 : c.value * ref_get(own, at + i * last_stride(own)) / (own_norm * sqrt(own2));
+                slope -= own2 == 0 ? 0 : c.value * ref_get(own, at + i * last_stride(own)) / (own_norm * sqrt(own2));
                 ref_give(d, dt + i * last_stride(d), up == 0 ? 0 : up * slope, call->accumulate[k]);
             }
         }
