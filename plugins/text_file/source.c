@@ -53,14 +53,32 @@ static lt_status open_characters(text_source *source, const text_options *option
     return encode_characters(source, first, length - first, options->path, why);
 }
 
+/* The same cut, in characters; each part is encoded by itself, so that no token lies across. */
+static lt_status open_pairs(text_source *source, const text_options *options, char why[FILE_WHY_MAX]) {
+    int64_t length = 0;
+    char_vocab unused;
+    lt_status status = bpe_open(&source->bpe, options->vocab, options->merges, why);
+    if (!status) {
+        status = vocab_of_text(&unused, &source->file, options->path, &length, why); /* checks the UTF-8 and counts */
+        vocab_free(&unused);
+    }
+    source->cut = status ? 0 : byte_of(&source->file, (int64_t)((double)length * options->train_fraction));
+    for (int i = 0; i < 2 && !status; i++) {
+        int64_t from = i ? source->cut : 0, size = i ? source->file.size - source->cut : source->cut;
+        status = tokens_open(&source->tokens[i], size, source->bpe.vocabulary, why);
+        if (!status) {
+            status = bpe_encode(&source->bpe, source->file.bytes + from, size, &source->tokens[i], why);
+        }
+    }
+    source->hash = source->bpe.hash;
+    return status;
+}
+
 lt_status text_open(text_source *source, const text_options *options, char why[FILE_WHY_MAX]) {
     text_close(source);
-    if (options->level == TEXT_BPE) {
-        return file_fail(LT_EUNSUPPORTED, why, "level bpe is not built in yet");
-    }
     lt_status status = file_map(&source->file, options->path, why);
     if (!status) {
-        status = open_characters(source, options, why);
+        status = options->level == TEXT_BPE ? open_pairs(source, options, why) : open_characters(source, options, why);
     }
     if (status) {
         text_close(source);
@@ -71,12 +89,13 @@ lt_status text_open(text_source *source, const text_options *options, char why[F
 void text_close(text_source *source) {
     file_unmap(&source->file);
     vocab_free(&source->vocab);
+    bpe_close(&source->bpe);
     tokens_free(&source->tokens[0]);
     tokens_free(&source->tokens[1]);
     *source = (text_source){0};
 }
 
-int64_t text_vocabulary(const text_source *source) { return source->vocab.count; }
+int64_t text_vocabulary(const text_source *source) { return source->bpe.tokens ? source->bpe.vocabulary : source->vocab.count; }
 
 lt_status text_use_characters(text_source *source, const uint32_t *points, int64_t count, const char *path, char why[FILE_WHY_MAX]) {
     if (count == source->vocab.count && !memcmp(points, source->vocab.points, (size_t)count * sizeof *points)) {

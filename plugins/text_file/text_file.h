@@ -1,6 +1,7 @@
 /* text_file/text_file.h - a text file, cut in two and encoded. Knows nothing of the host: errors are texts. */
 #ifndef TEXT_FILE_H
 #define TEXT_FILE_H
+#include "bpe.h"
 #include "tokens.h"
 #include "vocab.h"
 
@@ -17,6 +18,7 @@ typedef struct text_source {
     mapped_file file;
     int64_t cut;      /* byte at which the second part begins */
     char_vocab vocab; /* characters */
+    bpe bpe;          /* or byte pairs */
     uint64_t hash;    /* of the byte pairs' vocabulary */
     token_array tokens[2];
 } text_source;

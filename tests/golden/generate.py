@@ -17,6 +17,7 @@ ops_<group>.bin  see gold_ops.py: <op>.<variant>/{op,attrs,fattrs,in<i>,out0,gou
 optim.bin  see gold_optim.py
 resnet_gradients.bin  see gold_resnet.py
 images.bin see gold_images.py
+bpe.bin    see gold_bpe.py
 recurrent.bin  see gold_recurrent.py
 modules.bin  see gold_modules.py
 train_{linear,lenet,lstm,autoencoder}.bin  seed 42, real MNIST, split 55000/5000 by Generator(42), shuffled batches of 64, Adam 1e-3:
@@ -140,6 +141,12 @@ def write_lstm():
     save("train_lstm", lambda g: gold_train.write_train(g, gold_train.LSTMClassifier, True, ("fc.weight", "fc.bias"), mnist_folder()))
 
 
+def write_bpe():
+    import gold_bpe
+
+    save("bpe", gold_bpe.write_bpe)
+
+
 PARTS = {
     "train_lstm": write_lstm,
     "modules": write_modules,
@@ -159,6 +166,7 @@ PARTS = {
 
 
     "images": write_images,
+    "bpe": write_bpe,
 }
 
 

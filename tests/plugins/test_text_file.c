@@ -95,7 +95,7 @@ static void test_the_vocabulary_goes_with_the_checkpoint(void **state) {
     assert_int_equal(f.data->save(f.ctx, f.self, out), LT_OK);
     const lt_state_reader *in = lt_mock_reader(f.mock, out, 0);
 
-    void *other = NEW_DATA(&f, "path", put_text("other", "hfhf"), "block_size", "3", "train_fraction", "0");
+    void *first = f.self, *other = NEW_DATA(&f, "path", put_text("other", "hfhf"), "block_size", "3", "train_fraction", "0");
     must_set_up(&f, LT_STAGE_PREDICT);
     assert_int_equal(f.data->load(f.ctx, f.self, in), LT_OK);
     const int64_t *x = item_i64(load(&f, f.data->predict_dataloader(f.ctx, f.self), 0, 1), 0);
@@ -106,6 +106,7 @@ static void test_the_vocabulary_goes_with_the_checkpoint(void **state) {
     must_set_up(&f, LT_STAGE_PREDICT);
     assert_int_equal(f.data->load(f.ctx, f.self, in), LT_EFORMAT);
     assert_non_null(strstr(f.mock->error, "third:1: character U+000A is not in the vocabulary of the checkpoint (8 characters)"));
+    f.data->release(f.ctx, first);
     f.data->release(f.ctx, other);
     close_data(&f);
 }
