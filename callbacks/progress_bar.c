@@ -83,27 +83,43 @@ static void cells(char *out, int count, double share) {
     }
 }
 
+/* "387/860", or "387" of a stream whose end nobody knows. */
+static void count_text(char *out, size_t size, int64_t done, int64_t total) {
+    if (total < 0) {
+        snprintf(out, size, "%lld", (long long)done);
+    } else {
+        snprintf(out, size, "%lld/%lld", (long long)done, (long long)total);
+    }
+}
+
 /* "Epoch 0  45% ████████············ 387/860 [00:02<00:03, 171 it/s, train_loss=0.1234]". Where the terminal is narrow, first the bar
  * gives way to the numbers, then the times, then the last metrics. */
 static void draw(lt_ctx *ctx, bar *b, const char *what, int64_t done, int64_t total, int64_t first, double began) {
-    char line[2 * LINE], numbers[200], blocks[CELLS * 4], passed[32], left[32], speed[40], metrics[LINE / 2];
+    char line[2 * LINE], numbers[200], blocks[CELLS * 4], count[48], passed[32], left[32], speed[40], metrics[LINE / 2];
     double seconds = lt_seconds(ctx) - began, share = total > 0 ? (double)done / (double)total : 0;
     double rate = seconds > 0 ? (double)(done - first) / seconds : 0;
 
     b->last_draw = lt_seconds(ctx);
     clock_text(passed, sizeof passed, seconds);
-    clock_text(left, sizeof left, rate > 0 ? (double)(total - done) / rate : 0);
+    clock_text(left, sizeof left, rate > 0 && total > done ? (double)(total - done) / rate : 0);
+    count_text(count, sizeof count, done, total);
     rate_text(speed, sizeof speed, rate);
     if (lt_terminal_width(ctx) < NARROW) {
-        snprintf(numbers, sizeof numbers, "%lld/%lld [%s it/s", (long long)done, (long long)total, speed);
+        snprintf(numbers, sizeof numbers, "%s [%s it/s", count, speed);
+    } else if (total < 0) {
+        snprintf(numbers, sizeof numbers, "%s [%s, %s it/s", count, passed, speed);
     } else {
-        snprintf(numbers, sizeof numbers, "%lld/%lld [%s<%s, %s it/s", (long long)done, (long long)total, passed, left, speed);
+        snprintf(numbers, sizeof numbers, "%s [%s<%s, %s it/s", count, passed, left, speed);
     }
     int room = lt_terminal_width(ctx) - (int)(strlen(what) + strlen(" 100% ]") + strlen(numbers)); /* the last column stays free */
     metrics_text(ctx, metrics, room < 1 ? 1 : room < (int)sizeof metrics ? (size_t)room : sizeof metrics);
     room -= (int)strlen(metrics) + 2;
     cells(blocks, room > CELLS ? CELLS : room < FEWEST_CELLS ? 0 : room, share);
-    snprintf(line, sizeof line, "%s %3.0f%% %s%s%s%s]", what, 100 * share, blocks, *blocks ? " " : "", numbers, metrics);
+    if (total < 0) {
+        snprintf(line, sizeof line, "%s %s%s]", what, numbers, metrics);
+    } else {
+        snprintf(line, sizeof line, "%s %3.0f%% %s%s%s%s]", what, 100 * share, blocks, *blocks ? " " : "", numbers, metrics);
+    }
     lt_terminal_status(ctx, line);
 }
 
@@ -143,7 +159,7 @@ static lt_status on_train_batch_end(lt_ctx *ctx, void *self) {
 static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     bar *b = self;
     const lt_moment *now = lt_now(ctx);
-    char metrics[LINE / 2], passed[32], speed[40];
+    char metrics[LINE / 2], count[48], passed[32], speed[40];
     double seconds = lt_seconds(ctx) - b->epoch_began;
 
     lt_terminal_status(ctx, NULL);
@@ -153,8 +169,8 @@ static lt_status on_train_epoch_end(lt_ctx *ctx, void *self) {
     metrics_text(ctx, metrics, sizeof metrics);
     duration_text(passed, sizeof passed, seconds);
     rate_text(speed, sizeof speed, seconds > 0 ? (double)(now->samples - b->first_sample) / seconds : 0);
-    lt_print(ctx, "Epoch %lld: %lld/%lld batches in %s, %s samples/s%s", (long long)now->epoch, (long long)now->batch_idx,
-             (long long)now->num_batches, passed, speed, metrics);
+    count_text(count, sizeof count, now->batch_idx, now->num_batches);
+    lt_print(ctx, "Epoch %lld: %s batches in %s, %s samples/s%s", (long long)now->epoch, count, passed, speed, metrics);
     return LT_OK;
 }
 

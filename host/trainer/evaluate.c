@@ -49,7 +49,6 @@ static lt_status evaluate_batch(lth_session *s, const pass *p, int32_t phase, in
     s->ctx.where = (lth_where){0};
     lth_session_now(s, phase, count, batch, true);
     s->run.moment.batch_idx = index;
-    s->run.moment.is_last_batch = index + 1 == count;
     if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 || hook(s, p->batch_start) < 0 ||
         call_step(s, p, batch) < 0) {
         return s->ctx.error.code;
@@ -70,22 +69,40 @@ static bool told_to_stop(lth_session *s, int32_t phase) {
     return s->stopped_by_signal || (phase == LT_PHASE_SANITY && lth_signals_pending());
 }
 
-static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
+static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int32_t part, int32_t parts) {
     if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
     for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s, phase); i++) {
-        const lt_batch *batch = lth_loader_next(loader, &s->ctx);
+        lt_batch *batch = (lt_batch *)(uintptr_t)lth_loader_next(loader, &s->ctx);
 
+        if (!batch && count == LTH_UNKNOWN_BATCHES) {
+            break;
+        }
         if (!batch) {
             lth_fail(&s->ctx.error, LT_EFORMAT, "the loader of dataset %s ended after %lld of %lld batches: its length is not honest",
                      lth_loader_dataset_name(loader), (long long)i, (long long)count);
             break;
         }
+        batch->loader = part;
+        batch->n_loaders = parts;
         evaluate_batch(s, p, phase, i, count, batch);
         s->run.moment.samples += batch->size;
     }
     lth_loader_end(loader);
+    return s->ctx.error.code;
+}
+
+/* Loaders that follow each other are gone through one by one, each with its own limit, as Lightning does. */
+static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
+    int32_t parts = lth_loader_parts(loader);
+
+    for (int32_t i = 0; i < parts && !s->ctx.error.code && !s->stopped_by_signal; i++) {
+        lt_loader *part = lth_loader_part(loader, i);
+        int64_t limit = parts == 1 ? count : lth_limits_of_part(s->opts, p == &test_pass, phase == LT_PHASE_SANITY, lth_loader_length(part));
+
+        evaluate_loader(s, p, phase, part, limit, i, parts);
+    }
     return s->ctx.error.code;
 }
 

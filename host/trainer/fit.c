@@ -131,7 +131,7 @@ static bool logs_now(const lth_session *s) { return s->limits.log_every > 0 && (
 
 /* fetch -> forward -> zero -> backward -> clip -> update -> report. LT_SKIP: on_train_batch_start ended the epoch. */
 static lt_status train_batch(lth_session *s, const lt_batch *batch) {
-    bool last = s->progress.batch_idx + 1 == s->limits.train_batches, stepping;
+    bool last = batch->last, stepping;
     lt_status status;
 
     s->ctx.where = (lth_where){0};
@@ -179,7 +179,10 @@ static bool validation_due(const lth_session *s) {
     if (l->val_across_epochs) {
         return s->progress.batches % l->val_every == 0;
     }
-    return l->val_every_epochs > 0 && (s->progress.epoch + 1) % l->val_every_epochs == 0 && s->progress.batch_idx % l->val_every == 0;
+    if (l->val_every_epochs <= 0 || (s->progress.epoch + 1) % l->val_every_epochs) {
+        return false;
+    }
+    return l->val_every == LTH_UNKNOWN_BATCHES ? lth_loader_at_end(s->train) : s->progress.batch_idx % l->val_every == 0;
 }
 
 /* A scheduler with a monitor steps when the metric is there: after the epoch, or after each step's validation. */
@@ -258,7 +261,14 @@ static lt_status obey_signal(lth_session *s) {
 static lt_status train_batches(lth_session *s) {
     lt_status status = LT_OK;
 
+    if (s->limits.train_batches == LTH_UNKNOWN_BATCHES && !s->progress.batch_idx && lth_loader_at_end(s->train)) {
+        return lth_fail(&s->ctx.error, LT_EFORMAT, "stream '%s' gave no batch in epoch %lld", lth_loader_dataset_name(s->train),
+                        (long long)s->progress.epoch);
+    }
     while (status >= 0 && s->progress.batch_idx < s->limits.train_batches && !epoch_stops(s)) {
+        if (s->limits.train_batches == LTH_UNKNOWN_BATCHES && lth_loader_at_end(s->train)) {
+            break;
+        }
         const lt_batch *batch = lth_loader_next(s->train, &s->ctx);
 
         if (!batch) {

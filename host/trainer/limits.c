@@ -27,6 +27,14 @@ static lt_status limit(const char *name, const char *text, int64_t length, int64
         *out = fraction < (double)length ? (int64_t)fraction : length;
         return LT_OK;
     }
+    if (length == LTH_UNKNOWN_BATCHES) {
+        if (fraction > 0 && fraction < 1) {
+            return lth_fail(err, LT_ECONFIG, "trainer.%s = %s is a share of an epoch whose length is not known (a stream); give a number of batches",
+                            name, text);
+        }
+        *out = fraction > 0 ? length : 0;
+        return LT_OK;
+    }
     *out = (int64_t)(fraction * (double)length);
     if (!*out && fraction > 0 && length > 0) {
         return lth_fail(err, LT_ECONFIG, "trainer.%s = %s of %lld batches is less than one batch; give at least %g, or a whole number",
@@ -66,6 +74,14 @@ static lt_status validation(const lth_trainer_opts *opts, lth_limits *out, lth_e
     if (out->val_check_interval <= 0 || out->val_check_interval > 1) {
         return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval = %s must lie above 0.0 and at most at 1.0", opts->val_check_interval);
     }
+    if (out->train_batches == LTH_UNKNOWN_BATCHES && out->val_check_interval < 1) {
+        return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval = %s is a share of an epoch whose length is not known (a stream); give a number of "
+                        "batches, or 1.0 for its end", opts->val_check_interval);
+    }
+    if (out->train_batches == LTH_UNKNOWN_BATCHES) {
+        out->val_every = LTH_UNKNOWN_BATCHES;
+        return LT_OK;
+    }
     every = (int64_t)((double)out->train_batches * out->val_check_interval);
     out->val_every = every > 0 ? every : 1;
     return LT_OK;
@@ -92,6 +108,24 @@ static void apply_fast_dev_run(lth_limits *out, const lth_loader_lengths *length
     out->val_every_epochs = 1;
     out->val_across_epochs = false;
     out->log_every = 1;
+}
+
+int64_t lth_limits_of_part(const lth_trainer_opts *opts, bool test, bool sanity, int64_t length) {
+    const char *text = test ? opts->limit_test_batches : opts->limit_val_batches;
+    int64_t n = fast_dev_run(opts->fast_dev_run), steps = opts->num_sanity_val_steps;
+    lth_error ignored = {0};
+    double overfit = 0;
+
+    if (n) {
+        return n < length ? n : length;
+    }
+    if (!test && lth_parse_f64(opts->overfit_batches, &overfit) && overfit > 0) {
+        text = opts->overfit_batches;
+    }
+    if (limit("limit_val_batches", text, length, &n, &ignored)) {
+        return 0;
+    }
+    return sanity && steps >= 0 && steps < n ? steps : n;
 }
 
 static void epochs_and_steps(const lth_trainer_opts *opts, lth_limits *out) {

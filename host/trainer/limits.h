@@ -4,6 +4,7 @@
 #define LTH_LIMITS_H
 #include "base/error.h"
 #include "base/trainer_opts.h"
+#include <stdbool.h>
 
 typedef struct lth_limits {
     int64_t max_epochs, min_epochs, max_steps, min_steps;                              /* -1 none */
@@ -17,9 +18,13 @@ typedef struct lth_limits {
     bool overfit; /* the same batches every epoch: the loader must not shuffle */
 } lth_limits;
 
-/* Loader lengths in batches; 0 where there is no loader. */
+/* Loader lengths in batches; 0 where there is no loader, LTH_UNKNOWN_BATCHES where only reading on will tell. */
+#define LTH_UNKNOWN_BATCHES INT64_MAX
 typedef struct lth_loader_lengths {
     int64_t train, val, test, predict;
 } lth_loader_lengths;
+/* Batches of one of several loaders that follow each other, in a pass over validation or test data; sanity: of the check before training. What is
+ * wrong with the arguments lth_limits_resolve has said. */
+int64_t lth_limits_of_part(const lth_trainer_opts *opts, bool test, bool sanity, int64_t length);
 lt_status lth_limits_resolve(const lth_trainer_opts *opts, const lth_loader_lengths *lengths, lth_limits *out, lth_error *err);
 #endif

@@ -20,7 +20,7 @@ typedef struct columns {
     column items[LTH_MAX_OUTPUTS];
     int count;
     lth_arena names;
-    lth_buf indices;
+    lth_buf indices, loaders; /* of samples: dataset index; loader, where several follow each other */
 } columns;
 
 static lt_status hook(lth_session *s, lth_hook_id id) { return lth_hooks_call(&s->hooks, &s->ctx, id); }
@@ -80,6 +80,11 @@ static lt_status collect(lth_session *s, columns *all, const lt_batch *batch) {
     if (batch && batch->indices) {
         lth_buf_add_bytes(&all->indices, batch->indices, (size_t)batch->size * sizeof *batch->indices);
     }
+    for (int64_t i = 0; batch && batch->n_loaders > 1 && i < batch->size; i++) {
+        int64_t loader = batch->loader;
+
+        lth_buf_add_bytes(&all->loaders, &loader, sizeof loader);
+    }
     return s->ctx.error.code;
 }
 
@@ -102,6 +107,10 @@ static lt_status write_columns(lth_session *s, const columns *all) {
     if (n && out && !err->code && !lth_snapshot_get(out, "index")) {
         lth_snapshot_add(out, "index", LT_I64, 1, &n, lth_buf_text(&all->indices), err);
     }
+    n = (int64_t)(all->loaders.size / sizeof(int64_t));
+    if (n && out && !err->code && !lth_snapshot_get(out, "dataloader_idx")) {
+        lth_snapshot_add(out, "dataloader_idx", LT_I64, 1, &n, lth_buf_text(&all->loaders), err);
+    }
     if (!out || !path) {
         lth_fail(err, LT_ENOMEM, "out of memory for the predictions");
     } else if (!err->code && !lth_h5_write(path, out, err)) {
@@ -117,6 +126,7 @@ static void release_columns(columns *all) {
         lth_buf_release(&all->items[i].data);
     }
     lth_buf_release(&all->indices);
+    lth_buf_release(&all->loaders);
     lth_arena_release(&all->names);
 }
 
@@ -233,6 +243,9 @@ static lt_status from_loader(lth_session *s, columns *all) {
     for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s); i++) {
         const lt_batch *batch = lth_loader_next(s->predict, &s->ctx);
 
+        if (!batch && count == LTH_UNKNOWN_BATCHES) {
+            break;
+        }
         if (!batch) {
             lth_fail(&s->ctx.error, LT_EFORMAT, "the predict loader ended after %lld of %lld batches", (long long)i, (long long)count);
         } else {

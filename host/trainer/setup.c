@@ -19,18 +19,21 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
     lth_log_scope scope = {.phase = phase,
                            .batch_hook = in_batch,
                            .allowed = phase == LT_PHASE_SANITY || (phase >= LT_PHASE_TRAIN && phase <= LT_PHASE_TEST),
-                           .weight = batch ? (double)batch->size : 1};
+                           .weight = batch ? (double)batch->size : 1,
+                           .dataloader_idx = batch ? batch->loader : 0,
+                           .n_dataloaders = batch && batch->n_loaders > 1 ? batch->n_loaders : 1};
 
     if (phase != m->phase) {
         m->samples = phase == LT_PHASE_TRAIN ? s->progress.samples : 0;
     }
     m->phase = phase;
-    m->n_dataloaders = 1;
+    m->dataloader_idx = scope.dataloader_idx;
+    m->n_dataloaders = scope.n_dataloaders;
     m->epoch = s->progress.epoch;
     m->global_step = s->progress.global_step;
     m->batch_idx = s->progress.batch_idx;
-    m->num_batches = num_batches;
-    m->is_last_batch = s->progress.batch_idx + 1 == num_batches;
+    m->num_batches = num_batches == LTH_UNKNOWN_BATCHES ? -1 : num_batches;
+    m->is_last_batch = batch && batch->last;
     m->batch = batch;
     m->out = NULL;
     m->seconds = lth_base_table.seconds(&s->ctx) - s->began;
@@ -239,8 +242,8 @@ lt_status lth_session_setup(lth_session *s) {
     }
     m->max_epochs = s->limits.max_epochs;
     m->max_steps = s->limits.max_steps;
-    m->num_training_batches = s->limits.train_batches;
-    m->num_val_batches = s->limits.val_batches;
+    m->num_training_batches = s->limits.train_batches == LTH_UNKNOWN_BATCHES ? -1 : s->limits.train_batches;
+    m->num_val_batches = s->limits.val_batches == LTH_UNKNOWN_BATCHES ? -1 : s->limits.val_batches;
     m->val_check_interval = s->limits.val_check_interval;
     m->check_val_every_n_epoch = s->limits.val_every_epochs;
     m->fast_dev_run = s->limits.fast_dev_run > 0;

@@ -37,7 +37,9 @@ static const lt_moment *table_now(lt_ctx *ctx) {
 
 static lt_tensor *item_tensor(lt_ctx *ctx, const lth_batch_item *item, const char *op, void *caller) {
     if (!item->tensor) {
-        lth_fail_op(&ctx->error, LT_EDTYPE, op, caller, "this item of the batch holds bytes, not a tensor; read it with lt_batch_bytes");
+        lth_fail_op(&ctx->error, LT_EDTYPE, op, caller, "this item of the batch holds %s",
+                    item->is_part ? "the batch of one of several loaders; take it with lt_batch_part first"
+                                  : "bytes, not a tensor; read it with lt_batch_bytes");
     }
     return item->tensor;
 }
@@ -63,13 +65,13 @@ static lt_tensor *table_batch_get(lt_ctx *ctx, const lt_batch *batch, int32_t in
     return item_tensor(ctx, &batch->items[index], "lt_batch_get", LTH_CALLER);
 }
 
-static void no_such_key(lt_ctx *ctx, const lt_batch *batch, const char *key, void *caller) {
+static void no_such_key(lt_ctx *ctx, const lt_batch *batch, const char *op, const char *key, void *caller) {
     lth_buf keys = {0};
 
     for (int i = 0; i < batch->count; i++) {
         lth_buf_printf(&keys, "%s%s", i ? ", " : "", batch->items[i].key ? batch->items[i].key : "(no key)");
     }
-    lth_fail_op(&ctx->error, LT_EABSENT, "lt_batch_key", caller, "the batch has no item \"%s\"; it has: %s", key, lth_buf_text(&keys));
+    lth_fail_op(&ctx->error, LT_EABSENT, op, caller, "the batch has no item \"%s\"; it has: %s", key, lth_buf_text(&keys));
     lth_buf_release(&keys);
 }
 
@@ -86,7 +88,7 @@ static lt_tensor *table_batch_key(lt_ctx *ctx, const lt_batch *batch, const char
             return item_tensor(ctx, &batch->items[i], "lt_batch_key", LTH_CALLER);
         }
     }
-    no_such_key(ctx, batch, key, LTH_CALLER);
+    no_such_key(ctx, batch, "lt_batch_key", key, LTH_CALLER);
     return NULL;
 }
 
@@ -110,6 +112,33 @@ static int64_t table_batch_size(lt_ctx *ctx, const lt_batch *batch) {
 }
 static int32_t table_batch_count(lt_ctx *ctx, const lt_batch *batch) {
     return has_batch(ctx, batch, "lt_batch_count", LTH_CALLER) ? batch->count : 0;
+}
+
+static const lt_batch *part_of(lt_ctx *ctx, const lth_batch_item *item, void *caller) {
+    if (!item->is_part) {
+        lth_fail_op(&ctx->error, LT_EDTYPE, "lt_batch_part", caller, "this batch is of one loader, not of several: read its items with lt_batch_get");
+    }
+    return item->part;
+}
+
+static const lt_batch *table_batch_part(lt_ctx *ctx, const lt_batch *batch, int32_t index, const char *key) {
+    if (!has_batch(ctx, batch, "lt_batch_part", LTH_CALLER)) {
+        return NULL;
+    }
+    for (int i = 0; key && i < batch->count; i++) {
+        if (batch->items[i].key && !strcmp(batch->items[i].key, key)) {
+            return part_of(ctx, &batch->items[i], LTH_CALLER);
+        }
+    }
+    if (key) {
+        no_such_key(ctx, batch, "lt_batch_part_key", key, LTH_CALLER);
+        return NULL;
+    }
+    if (index < 0 || index >= batch->count) {
+        lth_fail_op(&ctx->error, LT_EINDEX, "lt_batch_part", LTH_CALLER, "there is no part %d: the batch has %d", index, batch->count);
+        return NULL;
+    }
+    return part_of(ctx, &batch->items[index], LTH_CALLER);
 }
 
 /* ---- results of a step ---- */
@@ -411,4 +440,5 @@ const lt_trainer_api lth_trainer_table = {
     .group_value = table_group_value,
     .terminal_width = table_terminal_width,
     .terminal_status = table_terminal_status,
+    .batch_part = table_batch_part,
 };

@@ -52,6 +52,39 @@ lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc) {
     return dataset;
 }
 
+lt_dataset *lth_stream_new(lt_ctx *ctx, const lt_stream_desc *desc) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_stream", NULL);
+    if (!in_stage(ctx, "lt_data_stream")) {
+        return NULL;
+    }
+    if (!desc || desc->struct_size < sizeof *desc || !desc->start || !desc->next || desc->length < -1) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_data_stream", LTH_CALLER, "the description needs struct_size, start, next, and a length of -1 (not "
+                    "known) or more");
+        return NULL;
+    }
+    const char *name = desc->name && *desc->name ? desc->name : "stream";
+    lt_dataset *dataset = add_dataset(ctx, lth_strdup(name), "lt_data_stream", LTH_CALLER);
+    if (!dataset) {
+        return NULL;
+    }
+    dataset->where.hook = "next";
+    dataset->length = desc->length;
+    dataset->data = desc->data;
+    dataset->own_stream = *desc;
+    dataset->stream = &dataset->own_stream;
+    return dataset;
+}
+
+/* Parts of streams would have to be read past. */
+static bool has_numbers(lt_ctx *ctx, const lt_dataset *all, const char *op, void *caller) {
+    if (!all || !all->stream) {
+        return true;
+    }
+    lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "'%s' is a stream: its samples have no numbers, so it cannot be divided; make a stream of each part",
+                all->name);
+    return false;
+}
+
 /* A window of `all`: the same samples, without a copy of the map. */
 static lt_dataset *window(lt_ctx *ctx, const lt_dataset *all, char *name, int64_t start, int64_t end, const char *op, void *caller) {
     lt_dataset *part = add_dataset(ctx, name, op, caller);
@@ -82,7 +115,7 @@ static char *part_name(const char *name, const char *format, long long a, long l
 
 lt_dataset *lth_dataset_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_subset", NULL);
-    if (!in_stage(ctx, "lt_data_subset")) {
+    if (!in_stage(ctx, "lt_data_subset") || !has_numbers(ctx, all, "lt_data_subset", LTH_CALLER)) {
         return NULL;
     }
     if (!all) {
@@ -139,7 +172,7 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
 
 lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_random_split", ctx->error.code);
-    if (!in_stage(ctx, "lt_data_random_split") || check_split(ctx, all, lengths, count, out, LTH_CALLER)) {
+    if (!in_stage(ctx, "lt_data_random_split") || !has_numbers(ctx, all, "lt_data_random_split", LTH_CALLER) || check_split(ctx, all, lengths, count, out, LTH_CALLER)) {
         return ctx->error.code;
     }
     int64_t *map = draw_split(all, seed);

@@ -6,8 +6,10 @@
 #include "base/mem.h"
 #include "engine/data/parts.h"
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_WORKERS = 1024, MAX_PREFETCH = 4096 };
+#define MOST_BATCHES (INT64_C(1) << 40) /* of an epoch of unknown length: tickets must never run out */
 
 /* ---- making ---- */
 
@@ -24,6 +26,10 @@ static lt_status check_opts(lt_ctx *ctx, const lt_dataset *dataset, const lt_loa
     }
     if (!opts) {
         return LT_OK;
+    }
+    if (dataset->stream && opts->shuffle) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "'%s' is a stream and cannot be shuffled; let its plugin keep a buffer and draw from it",
+                           dataset->name);
     }
     if (opts->batch_size < 0) {
         return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "batch_size is %lld, must be at least 1", (long long)opts->batch_size);
@@ -48,6 +54,11 @@ static void set_opts(lt_loader *l, const lt_loader_opts *opts) {
     if (!l->drop_last && l->dataset->length % l->batch_size) {
         l->length++;
     }
+    if (l->dataset->length < 0) {
+        l->length = LTH_UNKNOWN_LENGTH;
+    }
+    l->ring.in_order = l->dataset->stream != NULL;
+    l->ring.keep = l->ring.in_order;
 }
 
 lt_loader *lth_loader_new(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) {
@@ -74,6 +85,7 @@ lt_loader *lth_loader_new(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts
 }
 
 void lth_loader_free(lt_loader *l) {
+    lth_combined_free(l->combined);
     lth_ring_release(&l->ring);
     lth_free(l->order);
     lth_free(l);
@@ -135,8 +147,36 @@ static lt_status make_order(lt_loader *l, lth_error *err) {
     return LT_OK;
 }
 
+/* The stream's own beginning, and the batch after those that were used already: by its position, or by reading them once more. */
+static lt_status start_stream(lt_loader *l, bool resumed, lth_error *err) {
+    const lt_dataset *d = l->dataset;
+    bool placed = resumed && l->stream_position_size > 0;
+    lt_stream_start at = {.struct_size = sizeof at, .seed = (uint64_t)l->base_seed, .epoch = l->epoch, .position = placed ? l->stream_position : NULL,
+                          .position_size = placed ? l->stream_position_size : 0};
+    l->own.where.hook = "start";
+    lt_status status = lth_hook_done(&l->own, d->stream->start(&l->own, (void *)(uintptr_t)d->data, &at));
+    l->own.where.hook = "next";
+    for (int64_t i = 0; status >= 0 && !placed && i < l->position; i++) {
+        lt_batch_out *slot = &l->ring.slots[l->ring.slot_count];
+        lth_loader_fill(l, slot, i, &l->own);
+        status = slot->error.code ? lth_fail(err, slot->error.code, "%s", slot->error.text) : LT_OK;
+        if (slot->at_end) {
+            return lth_fail(err, LT_EFORMAT, "stream '%s' ended after %lld batches; the checkpoint had used %lld", d->name, (long long)i,
+                            (long long)l->position);
+        }
+    }
+    return status < 0 ? lth_fail(err, status, "stream '%s': %s", d->name, l->own.error.text) : LT_OK;
+}
+
+/* Streams are looked one batch ahead, so that the last one is known for it. */
+static void look_ahead(lt_loader *l, int64_t number) { l->ahead = number < l->end ? lth_ring_take(&l->ring, number, &l->own) : NULL; }
+
 lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err) {
+    if (l->combined) {
+        return lth_combined_begin(l, skip, limit, err);
+    }
     lth_loader_end(l);
+    bool resumed = l->loaded;
     int64_t position = skip > 0 ? skip : 0;
     if (l->loaded) { /* the generator was saved after this epoch's draws */
         l->loaded = false;
@@ -145,16 +185,26 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
         l->base_seed = lth_random_int63(&l->all->engine->generator);
         l->sampler_seed = l->shuffle ? lth_random_int63(&l->all->engine->generator) : 0;
     }
-    lt_status status = make_order(l, err);
+    lt_status status = l->dataset->stream ? LT_OK : make_order(l, err);
     if (status) {
         return status;
     }
     l->end = limit >= 0 && limit < l->length ? limit : l->length;
+    l->end = l->end < MOST_BATCHES ? l->end : MOST_BATCHES;
     l->position = position < l->end ? position : l->end;
     lth_ctx_init(&l->own, LTH_LOADER_THREAD);
     l->own.where = l->dataset->where;
+    l->own.engine = NULL;
+    if (l->dataset->stream && start_stream(l, resumed, err)) {
+        return err->code;
+    }
+    l->stream_position_size = resumed ? l->stream_position_size : 0;
+    l->epoch++;
     status = lth_ring_open(&l->ring, l->position, l->end, err);
     l->running = status == LT_OK;
+    if (l->running && l->dataset->stream) {
+        look_ahead(l, l->position);
+    }
     return status;
 }
 
@@ -162,6 +212,13 @@ void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *c
     int64_t first = number * l->batch_size, left = l->dataset->length - first;
     slot->seed = (uint64_t)l->base_seed;
     slot->first = first;
+    if (l->dataset->stream) {
+        lth_slot_fill_stream(slot, l->dataset, l->batch_size, number, ctx);
+        if (slot->at_end || slot->error.code) {
+            atomic_store(&l->ring.over, true);
+        }
+        return;
+    }
     lth_slot_fill(slot, l->dataset, l->order + first, left < l->batch_size ? left : l->batch_size, number, ctx);
 }
 
@@ -190,15 +247,36 @@ lt_status lth_batch_convert(lt_batch *batch, lt_ctx *ctx) {
     return LT_OK;
 }
 
+bool lth_loader_at_end(const lt_loader *l) {
+    if (l->combined) {
+        return lth_combined_at_end(l);
+    }
+    return !l->running || l->position >= l->end || (l->dataset->stream && (!l->ahead || l->ahead->at_end));
+}
+
+/* The batch that was looked at, and a look at the one after it. */
+static lt_batch_out *next_of_stream(lt_loader *l) {
+    lt_batch_out *slot = l->ahead;
+    if (!slot->error.code) {
+        look_ahead(l, l->position + 1);
+        l->stream_position_size = slot->position_size;
+        memcpy(l->stream_position, slot->position, slot->position_size);
+    }
+    return slot;
+}
+
 const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
+    if (l->combined) {
+        return lth_combined_next(l, ctx);
+    }
     if (!l->running || ctx->error.code) {
         return NULL;
     }
-    if (l->position >= l->end) {
+    if (lth_loader_at_end(l)) {
         lth_loader_end(l);
         return NULL;
     }
-    lt_batch_out *slot = lth_ring_take(&l->ring, l->position, &l->own);
+    lt_batch_out *slot = l->dataset->stream ? next_of_stream(l) : lth_ring_take(&l->ring, l->position, &l->own);
     if (slot->error.code) {
         report(ctx, l, &slot->error);
         return NULL;
@@ -207,6 +285,9 @@ const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
         return NULL;
     }
     l->position++;
+    slot->batch.loader = 0;
+    slot->batch.n_loaders = 1;
+    slot->batch.last = lth_loader_at_end(l);
     return &slot->batch;
 }
 
@@ -234,19 +315,38 @@ lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
 }
 
 void lth_loader_end(lt_loader *l) {
+    if (l->combined) {
+        lth_combined_end(l);
+        return;
+    }
     l->running = false;
+    l->ahead = NULL;
     lth_ring_close(&l->ring);
 }
 
 /* ---- facts ---- */
 
-int64_t lth_loader_length(const lt_loader *l) { return l->length; }
-int64_t lth_loader_batch_size(const lt_loader *l) { return l->batch_size; }
-int64_t lth_loader_samples(const lt_loader *l) { return l->dataset->length; }
-int64_t lth_loader_workers(const lt_loader *l) { return l->ring.workers; }
-const char *lth_loader_dataset_name(const lt_loader *l) { return l->dataset->name; }
-void lth_loader_keep_order(lt_loader *l) { l->shuffle = false; }
-bool lth_loader_shuffles(const lt_loader *l) { return l->shuffle; }
+static const lt_loader *first_of(const lt_loader *l) {
+    while (l->combined) {
+        l = lth_combined_part(l, 0);
+    }
+    return l;
+}
+
+int64_t lth_loader_length(const lt_loader *l) { return l->combined ? lth_combined_length(l) : l->length; }
+int64_t lth_loader_batch_size(const lt_loader *l) { return first_of(l)->batch_size; }
+int64_t lth_loader_samples(const lt_loader *l) { return first_of(l)->dataset->length; }
+int64_t lth_loader_workers(const lt_loader *l) { return first_of(l)->ring.workers; }
+const char *lth_loader_dataset_name(const lt_loader *l) { return first_of(l)->dataset->name; }
+bool lth_loader_shuffles(const lt_loader *l) { return first_of(l)->shuffle; }
+void lth_loader_keep_order(lt_loader *l) {
+    l->shuffle = false;
+    for (int32_t i = 0; l->combined && i < lth_combined_count(l); i++) {
+        lth_loader_keep_order(lth_combined_part(l, i));
+    }
+}
+int32_t lth_loader_parts(const lt_loader *l) { return l->combined && lth_combined_sequential(l) ? lth_combined_count(l) : 1; }
+lt_loader *lth_loader_part(lt_loader *l, int32_t index) { return lth_loader_parts(l) > 1 ? lth_combined_part(l, index) : l; }
 
 /* ---- saved position ---- */
 
@@ -262,14 +362,35 @@ static int64_t get(const lth_snapshot *in, const char *prefix, const char *key, 
     return lth_snapshot_i64(in, path, fallback);
 }
 
+static lt_status save_stream(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err) {
+    char path[256];
+    const int64_t n = l->running ? l->stream_position_size : 0;
+    snprintf(path, sizeof path, "%s/position", prefix);
+    return n ? lth_snapshot_add(out, path, LT_U8, 1, &n, l->stream_position, err) : LT_OK;
+}
+
+static void load_stream(lt_loader *l, const lth_snapshot *in, const char *prefix) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/position", prefix);
+    const lth_item *item = lth_snapshot_get(in, path);
+    l->stream_position_size = 0;
+    if (item && item->size <= LTH_POSITION_MAX) {
+        memcpy(l->stream_position, item->data, item->size);
+        l->stream_position_size = (uint8_t)item->size;
+    }
+}
+
 lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err) {
+    if (l->combined) {
+        return lth_combined_save(l, out, prefix, err);
+    }
     const struct {
         const char *key;
         int64_t value;
     } state[] = {
         {"running", l->running},           {"batches", l->running ? l->position : 0}, {"base_seed", l->base_seed},
         {"sampler_seed", l->sampler_seed}, {"samples", l->dataset->length},           {"batch_size", l->batch_size},
-        {"shuffle", l->shuffle},
+        {"shuffle", l->shuffle},           {"epoch", l->running ? l->epoch - 1 : l->epoch},
     };
     for (size_t i = 0; i < sizeof state / sizeof *state; i++) {
         lt_status status = put(out, prefix, state[i].key, state[i].value, err);
@@ -277,7 +398,7 @@ lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *pre
             return status;
         }
     }
-    return LT_OK;
+    return l->dataset->stream ? save_stream(l, out, prefix, err) : LT_OK;
 }
 
 /* Explicit settings beat the checkpoint's: with another batch size the epoch goes on at the batch that holds the next unseen sample. */
@@ -291,14 +412,20 @@ static int64_t position_here(const lt_loader *l, int64_t batches, int64_t batch_
 }
 
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err) {
+    if (l->combined) {
+        return lth_combined_load(l, in, prefix, err);
+    }
     int64_t running = get(in, prefix, "running", -1), batches = get(in, prefix, "batches", -1),
             batch_size = get(in, prefix, "batch_size", -1);
     int64_t samples = get(in, prefix, "samples", -1), shuffle = get(in, prefix, "shuffle", -1);
-    if (running < 0 || batches < 0 || batch_size < 1 || samples < 0 || shuffle < 0 || batches > samples) {
+    if (running < 0 || batches < 0 || batch_size < 1 || samples < (l->dataset->stream ? -1 : 0) || shuffle < 0 ||
+        (samples >= 0 && batches > samples)) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint's position in dataset '%s' (%s) is absent or damaged", l->dataset->name, prefix);
     }
     lth_loader_end(l);
     l->loaded = false;
+    l->epoch = get(in, prefix, "epoch", 0);
+    load_stream(l, in, prefix);
     if (!running) {
         return LT_OK;
     }

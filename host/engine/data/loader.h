@@ -7,14 +7,16 @@
 #include "engine/tensor/tensor.h"
 #include <lt/data.h>
 
-/* A batch: a tree of one level yet (list or dict items), each a tensor or bytes. */
+/* A batch: a list or dict of items, each a tensor or bytes; a combined one has the batches of its loaders as items. */
 enum { LTH_BATCH_MAX = 16 };
-typedef struct lth_batch_item { const char *key; lt_tensor *tensor; const void *bytes; size_t size; } lth_batch_item;
+typedef struct lth_batch_item { const char *key; lt_tensor *tensor; const void *bytes; size_t size; const lt_batch *part; bool is_part; } lth_batch_item;
 struct lt_batch {
     int32_t count;
     int64_t size;                       /* samples */
     int64_t index;                      /* number of the batch in its epoch */
-    const int64_t *indices;             /* dataset indices of the samples (predictions keep them) */
+    const int64_t *indices;             /* dataset indices of the samples (predictions keep them); NULL: a stream's, a combined one */
+    int32_t loader, n_loaders;          /* which of several loaders gave it (sequential); 0 of 1 */
+    bool last;                          /* of its epoch, or of its loader where several follow each other */
     lth_batch_item items[LTH_BATCH_MAX];
 };
 
@@ -33,7 +35,14 @@ lt_status lth_batch_convert(lt_batch *batch, lt_ctx *ctx);
  * has the failure. */
 lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx);
 void lth_loader_end(lt_loader *l);      /* early stop: workers drop what they prefetched */
-int64_t lth_loader_length(const lt_loader *l); /* batches per epoch */
+/* Nothing more will come in this epoch: true after its last batch was delivered, and of an empty one after begin. */
+bool lth_loader_at_end(const lt_loader *l);
+int64_t lth_loader_length(const lt_loader *l); /* batches per epoch; LTH_UNKNOWN_LENGTH: only reading on will tell */
+enum { LTH_COMBINE_MOST = LTH_BATCH_MAX };
+#define LTH_UNKNOWN_LENGTH INT64_MAX
+/* Loaders that follow each other (LT_COMBINE_SEQUENTIAL), each with a length of its own; 1 for any other. */
+int32_t lth_loader_parts(const lt_loader *l);
+lt_loader *lth_loader_part(lt_loader *l, int32_t index); /* itself, where it has no parts */
 int64_t lth_loader_batch_size(const lt_loader *l);
 int64_t lth_loader_samples(const lt_loader *l);
 int64_t lth_loader_workers(const lt_loader *l);

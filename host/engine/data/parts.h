@@ -19,11 +19,13 @@ struct lt_dataset {
     int64_t *own_map;   /* the memory of a random_split, held by its first part */
     lth_get_batch *get_batch;
     const void *data;
+    const lt_stream_desc *stream; /* NULL: samples have numbers; length is -1 where a stream does not know it */
+    lt_stream_desc own_stream;
     lth_where where; /* who made it: named when get_batch fails */
 };
 
 /* ---- slots: memory of one batch, filled by one thread at a time ---- */
-enum { LTH_KEY_MAX = 48 };
+enum { LTH_KEY_MAX = 48, LTH_POSITION_MAX = 255 };
 typedef struct lth_slot_item {
     void *data;
     size_t capacity, size;
@@ -40,12 +42,15 @@ struct lt_batch_out {
     uint64_t seed; /* of the epoch */
     int64_t first; /* place of the first sample in the epoch */
     int32_t count;
+    bool at_end; /* of a stream: there was no batch */
+    uint8_t position_size, position[LTH_POSITION_MAX]; /* of a stream, after this batch; size 0: it did not say */
     lth_slot_item items[LTH_BATCH_MAX];
     lth_error error;
 };
 
 /* Calls get_batch and checks what it put; a failure ends up in slot->error, naming dataset and samples. */
 void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx);
+void lth_slot_fill_stream(lt_batch_out *slot, const lt_dataset *dataset, int64_t count, int64_t number, lt_ctx *ctx);
 lt_status lth_slot_deliver(lt_batch_out *slot, lth_engine *engine, lth_error *err); /* makes the batch's tensors */
 void lth_slot_match(lt_batch_out *slots, int64_t count); /* each gets the room that the largest has; without memory: later */
 void lth_slot_release(lt_batch_out *slot);
@@ -58,11 +63,16 @@ void *lth_batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const char *key, size_
 #define LTH_RING_CLOSED INT64_MAX
 typedef struct lth_ring {
     lt_loader *loader;
-    lt_batch_out *slots; /* slot_count of the ring, then one for what the trainer thread fills: it stays in its cache */
+    lt_batch_out *slots; /* slot_count of the ring, then two for what the trainer thread fills: they stay in its cache */
     int64_t slot_count, workers, started;
+    int64_t keep;  /* 1: the batch before the one that is taken stays valid (streams look one ahead) */
+    bool in_order; /* a batch may be filled only when the one before it is complete (streams) */
+    int64_t opened; /* tickets given out over all epochs */
+    int64_t from;  /* ticket of the first batch since open */
     int64_t first; /* ticket of the epoch's batch 0; changes only while closed and idle */
     struct lth_worker *threads;
     bool may_spin;                         /* more than one CPU */
+    atomic_bool over;                      /* a stream has ended: nothing is filled any more */
     _Alignas(64) _Atomic int64_t claimed;  /* next ticket to be filled; CLOSED between epochs */
     _Alignas(64) _Atomic int64_t released; /* tickets below are done with */
     _Atomic int64_t end;                   /* first ticket beyond the epoch */
@@ -95,7 +105,24 @@ struct lt_loader {
     int64_t position, end; /* next batch to deliver; where the epoch ends */
     bool loaded;           /* the next begin continues a saved epoch */
     int64_t loaded_position;
+    int64_t epoch;         /* epochs begun */
+    lt_batch_out *ahead;   /* of a stream: the batch after the one that was delivered; NULL: the limit is reached */
+    uint8_t stream_position_size, stream_position[LTH_POSITION_MAX]; /* after the last batch delivered */
+    struct lth_combined *combined; /* several loaders; then nothing above but all, next and running counts */
 };
+/* combined.c: what the functions of loader.h do for several loaders */
+lt_loader *lth_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode);
+void lth_combined_free(struct lth_combined *c);
+lt_status lth_combined_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err);
+const lt_batch *lth_combined_next(lt_loader *l, lt_ctx *ctx);
+void lth_combined_end(lt_loader *l);
+bool lth_combined_at_end(const lt_loader *l);
+int64_t lth_combined_length(const lt_loader *l);
+lt_status lth_combined_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err);
+lt_status lth_combined_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err);
+int32_t lth_combined_count(const lt_loader *l);
+lt_loader *lth_combined_part(const lt_loader *l, int32_t index);
+bool lth_combined_sequential(const lt_loader *l);
 void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *ctx); /* any thread; number: within the epoch */
 
 struct lth_loaders {
@@ -105,6 +132,8 @@ struct lth_loaders {
     lth_arena texts; /* format_path */
 };
 
+lt_dataset *lth_stream_new(lt_ctx *ctx, const lt_stream_desc *desc);
+void lth_stream_position(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size);
 lt_dataset *lth_dataset_new(lt_ctx *ctx, const lt_dataset_desc *desc);
 lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out);
 lt_dataset *lth_dataset_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end);

@@ -36,9 +36,15 @@ static inline void relax(void) {
 #endif
 }
 
+/* A stream is read in order, by one thread at a time. */
+static bool its_turn(lth_ring *ring, int64_t ticket) {
+    return !atomic_load(&ring->over) && (ticket <= ring->from || atomic_load(&ring->slots[(ticket - 1) % ring->slot_count].done) == ticket - 1);
+}
+
 /* May a worker fill it now? */
 static bool is_claimable(lth_ring *ring, int64_t ticket) {
-    return ticket < atomic_load(&ring->end) && ticket < atomic_load(&ring->released) + ring->slot_count && !atomic_load(&ring->cheap);
+    return ticket < atomic_load(&ring->end) && ticket < atomic_load(&ring->released) + ring->slot_count && !atomic_load(&ring->cheap) &&
+           (!ring->in_order || its_turn(ring, ticket));
 }
 
 /* The next batch to fill, now the caller's; -1: none is to be filled now. */
@@ -193,10 +199,10 @@ static void wake_when_low(lth_ring *ring, int64_t ticket) {
 
 lt_batch_out *lth_ring_take(lth_ring *ring, int64_t number, lt_ctx *own) {
     int64_t ticket = ring->first + number, next = ticket;
-    atomic_store(&ring->released, ticket);
+    atomic_store(&ring->released, ticket - ring->keep);
     bool mine = atomic_compare_exchange_strong(&ring->claimed, &next, ticket + 1);
     wake_when_low(ring, ticket);
-    lt_batch_out *slot = &ring->slots[mine ? ring->slot_count : ticket % ring->slot_count];
+    lt_batch_out *slot = &ring->slots[mine ? ring->slot_count + (ticket & 1) : ticket % ring->slot_count];
     if (mine) {
         fill(ring, slot, ticket, own);
         atomic_store(&ring->slots[ticket % ring->slot_count].done, ticket); /* nobody waits for it later */
@@ -212,11 +218,14 @@ lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end, lth_error *er
         return status;
     }
     if (ring->workers) {
-        lth_slot_match(ring->slots, ring->slot_count + 1);
+        lth_slot_match(ring->slots, ring->slot_count + 2);
     }
-    ring->first = atomic_load(&ring->end); /* beyond every ticket so far */
+    ring->first = ring->opened; /* beyond every ticket so far */
+    ring->opened += end;
+    ring->from = ring->first + from;
+    atomic_store(&ring->over, false);
     atomic_store(&ring->end, ring->first + end);
-    atomic_store(&ring->released, ring->first + from);
+    atomic_store(&ring->released, ring->first + from - ring->keep);
     atomic_store(&ring->claimed, ring->first + from);
     if (atomic_load(&ring->parked)) {
         wake_workers(ring, true);
@@ -226,10 +235,11 @@ lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end, lth_error *er
 
 void lth_ring_close(lth_ring *ring) {
     int64_t claimed = atomic_exchange(&ring->claimed, LTH_RING_CLOSED);
-    if (claimed == LTH_RING_CLOSED) {
+    if (claimed == LTH_RING_CLOSED || !ring->workers) { /* what the trainer fills is complete */
         return;
     }
-    for (int64_t ticket = atomic_load(&ring->released); ticket < claimed; ticket++) {
+    int64_t ticket = atomic_load(&ring->released);
+    for (ticket = ticket > ring->from ? ticket : ring->from; ticket < claimed; ticket++) {
         wait_until_done(ring, &ring->slots[ticket % ring->slot_count], ticket);
     }
 }
@@ -238,7 +248,7 @@ lt_status lth_ring_init(lth_ring *ring, lt_loader *loader, int64_t workers, int6
     ring->loader = loader;
     ring->workers = workers;
     ring->slot_count = workers ? workers * prefetch + 2 : 1;
-    ring->slots = lth_alloc((size_t)(ring->slot_count + 1) * sizeof *ring->slots);
+    ring->slots = lth_alloc((size_t)(ring->slot_count + 2) * sizeof *ring->slots);
     ring->threads = lth_alloc((size_t)(workers ? workers : 1) * sizeof *ring->threads);
     if (!ring->slots || !ring->threads) {
         return lth_fail(err, LT_ENOMEM, "no memory for %lld batch slots", (long long)ring->slot_count);
@@ -266,7 +276,7 @@ void lth_ring_release(lth_ring *ring) {
         pthread_cond_destroy(&ring->work);
         pthread_mutex_destroy(&ring->lock);
     }
-    for (int64_t i = 0; ring->slots && i <= ring->slot_count; i++) {
+    for (int64_t i = 0; ring->slots && i <= ring->slot_count + 1; i++) {
         lth_slot_release(&ring->slots[i]);
     }
     lth_free(ring->slots);

@@ -2,6 +2,7 @@
  * Runs on any thread; makes no tensor until the trainer thread delivers it. */
 #include "base/mem.h"
 #include "engine/data/parts.h"
+#include <stdio.h>
 #include <string.h>
 
 static bool key_is_valid(lt_ctx *ctx, const lt_batch_out *out, const char *key, const char *op, void *caller) {
@@ -154,19 +155,68 @@ static void check(lt_ctx *ctx, const lt_batch_out *slot, int64_t count) {
 
 /* Moves the failure from the thread's ctx into the slot, with the samples it happened at. */
 static void keep_error(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx) {
+    char first[48] = "";
+    if (indices) {
+        snprintf(first, sizeof first, ", first index %lld", (long long)indices[0]);
+    }
     lth_error_clear(&slot->error);
-    lth_fail_op(&slot->error, ctx->error.code, ctx->error.op, ctx->error.caller,
-                "dataset '%s', batch %lld (%lld samples, first index %lld): %s", dataset->name, (long long)number, (long long)count,
-                (long long)indices[0], ctx->error.text);
+    lth_fail_op(&slot->error, ctx->error.code, ctx->error.op, ctx->error.caller, "dataset '%s', batch %lld (%lld samples%s): %s", dataset->name,
+                (long long)number, (long long)count, first, ctx->error.text);
     lth_error_clear(&ctx->error);
 }
 
-void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx) {
+static void begin(lt_batch_out *slot, const int64_t *indices, int64_t count, int64_t number) {
     slot->count = 0;
+    slot->at_end = false;
+    slot->position_size = 0;
     slot->error.code = LT_OK;
     slot->batch.size = count;
     slot->batch.index = number;
     slot->batch.indices = indices;
+}
+
+/* A stream's batch has as many samples as its first tensor has rows, count at most. */
+static int64_t samples_put(const lt_batch_out *slot) {
+    for (int32_t i = 0; i < slot->count; i++) {
+        if (slot->items[i].dtype && slot->items[i].ndim > 0) {
+            return slot->items[i].shape[0];
+        }
+    }
+    return 0;
+}
+
+void lth_slot_fill_stream(lt_batch_out *slot, const lt_dataset *dataset, int64_t count, int64_t number, lt_ctx *ctx) {
+    begin(slot, NULL, count, number);
+    lth_hook_done(ctx, dataset->stream->next(ctx, (void *)(uintptr_t)dataset->data, count, slot));
+    if (!ctx->error.code && slot->count == 0) {
+        slot->at_end = true;
+        return;
+    }
+    slot->batch.size = samples_put(slot);
+    if (!ctx->error.code && (slot->batch.size < 1 || slot->batch.size > count)) {
+        lth_fail_op(&ctx->error, LT_ESHAPE, "next", NULL, "put a batch of %lld samples; it was asked for 1 to %lld", (long long)slot->batch.size,
+                    (long long)count);
+    }
+    if (!ctx->error.code) {
+        check(ctx, slot, slot->batch.size);
+    }
+    if (ctx->error.code) {
+        keep_error(slot, dataset, NULL, count, number, ctx);
+    }
+}
+
+void lth_stream_position(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size) {
+    LTH_ENTER(ctx, LTH_LOADER_THREAD, "lt_stream_position", );
+    if (!out || !position || size < 1 || size > LTH_POSITION_MAX) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_stream_position", LTH_CALLER, "a position has 1 to %d bytes, got %zu", LTH_POSITION_MAX, size);
+        return;
+    }
+    memcpy(out->position, position, size);
+    out->position_size = (uint8_t)size;
+}
+
+void lth_slot_fill(lt_batch_out *slot, const lt_dataset *dataset, const int64_t *indices, int64_t count, int64_t number, lt_ctx *ctx) {
+    begin(slot, indices, count, number);
     lt_status status = lth_hook_done(ctx, dataset->get_batch(ctx, dataset->data, indices, count, slot));
     if (status == LT_SKIP) {
         lth_fail_op(&ctx->error, LT_EPLUGIN, "get_batch", NULL,

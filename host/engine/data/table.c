@@ -73,4 +73,7 @@ const lt_data_api lth_data_table = {
     .fetch = fetch,
     .format_path = format_path,
     .sample_seed = lth_sample_seed,
+    .stream = lth_stream_new,
+    .stream_position = lth_stream_position,
+    .combine = lth_combine,
 };

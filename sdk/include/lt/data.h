@@ -31,6 +31,34 @@ typedef struct lt_loader_opts { /* 0 means the default in brackets */
     int64_t prefetch;    /* batches ahead per worker [2] */
 } lt_loader_opts;
 
+/* A stream: samples that come one after the other and cannot be asked for by number (files read from front to back, sockets, generators). */
+typedef struct lt_stream_start {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t seed;          /* of this epoch, drawn from the run's generator: for shuffling buffers and augmentation */
+    int64_t epoch;          /* 0, 1, ...: times that the stream was begun, also before a resume */
+    const void *position;   /* what lt_stream_position said with the last batch that was used, or NULL: begin at the front */
+    size_t position_size;
+} lt_stream_start;
+typedef struct lt_stream_desc {
+    uint32_t struct_size;
+    uint32_t reserved;
+    int64_t length;         /* samples of an epoch, or -1: not known */
+    const char *name;
+    /* Begins an epoch, or goes on in the middle of one. No other hook of this stream runs meanwhile. [loader] */
+    lt_status (*start)(lt_ctx *ctx, void *data, const lt_stream_start *at);
+    /* Fills one batch of at most `count` samples (what is put decides how many); nothing put is the end of the epoch. One call at a time, on
+     * any thread. [loader] */
+    lt_status (*next)(lt_ctx *ctx, void *data, int64_t count, lt_batch_out *out);
+    void *data;             /* the plugin's; it frees it in release or destroy */
+} lt_stream_desc;
+
+/* How the batches of several loaders meet. SEQUENTIAL: one loader after the other, batches as they are, lt_now()->dataloader_idx says whose; limits
+ * count for each loader. The others: one batch with a part of each loader, until the longest is through, the shorter ones beginning again
+ * (MAX_SIZE_CYCLE), until the shortest is (MIN_SIZE), or until the longest is, the parts of shorter ones absent then (MAX_SIZE). */
+typedef int32_t lt_combine;
+enum { LT_COMBINE_SEQUENTIAL = 0, LT_COMBINE_MAX_SIZE_CYCLE = 1, LT_COMBINE_MIN_SIZE = 2, LT_COMBINE_MAX_SIZE = 3 };
+
 typedef struct lt_data_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -54,6 +82,10 @@ typedef struct lt_data_api {
     const char *(*format_path)(lt_ctx *ctx, const char *dir, const char *name);
     /* -- in get_batch [loader] -- */
     uint64_t (*sample_seed)(lt_ctx *ctx, const lt_batch_out *out, int64_t sample); /* of this epoch and this place in its order */
+    /* -- streams, several loaders -- */
+    lt_dataset *(*stream)(lt_ctx *ctx, const lt_stream_desc *desc);
+    void (*stream_position)(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size);
+    lt_loader *(*combine)(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode);
 } lt_data_api;
 extern LT_HIDDEN const struct lt_data_api *lt__data LT__NEEDS_PLUGIN("lt__data");
 
@@ -69,6 +101,14 @@ LT_INLINE lt_status lt_data_random_split(lt_ctx *ctx, lt_dataset *all, const int
 /* Samples start..end-1. LT_EINDEX. */
 LT_INLINE lt_dataset *lt_data_subset(lt_ctx *ctx, lt_dataset *all, int64_t start, int64_t end) {
     return lt__data->subset(ctx, all, start, end);
+}
+/* A stream as described; desc (its struct_size set) is copied, desc->data stays the plugin's. A loader over it reads in order: workers only read
+ * ahead, and shuffle is refused. LT_EINVAL. */
+LT_INLINE lt_dataset *lt_data_stream(lt_ctx *ctx, const lt_stream_desc *desc) { return lt__data->stream(ctx, desc); }
+/* Several loaders as one, in the order given; keys (borrowed, or NULL) name the parts, as of a dict. The loaders are then the new one's. 1 to 16;
+ * LT_COMBINE_*: Lightning's default is MAX_SIZE_CYCLE for training and SEQUENTIAL elsewhere. Read parts with lt_batch_part. LT_EINVAL. */
+LT_INLINE lt_loader *lt_data_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode) {
+    return lt__data->combine(ctx, loaders, keys, count, mode);
 }
 /* A loader over a dataset; opts NULL: defaults. LT_EINVAL. */
 LT_INLINE lt_loader *lt_data_loader_with(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts *opts) {
@@ -91,6 +131,12 @@ LT_INLINE void *lt_batch_put_bytes(lt_ctx *ctx, lt_batch_out *out, const char *k
 LT_INLINE void lt_gather_u8_f32(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row,
                                 double mean, double std) {
     lt__data->gather_u8_f32(ctx, dst, src, indices, count, row, mean, std);
+}
+
+/* In a stream's next: where the stream stands after this batch, 1 to 255 bytes, copied. A checkpoint keeps that of the last batch that was
+ * used; a stream without positions is read again from the front when a run is resumed. LT_EINVAL. */
+LT_INLINE void lt_stream_position(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size) {
+    lt__data->stream_position(ctx, out, position, size);
 }
 
 /* ---- random draws of a sample: augmentation, random windows [loader] ----

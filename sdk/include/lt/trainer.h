@@ -83,6 +83,8 @@ typedef struct lt_trainer_api {
     /* -- terminal -- */
     int32_t (*terminal_width)(lt_ctx *ctx);                                          /* 0: not a terminal */
     void (*terminal_status)(lt_ctx *ctx, const char *line);                          /* the line below all printed ones; NULL clears; no-op on no terminal */
+    /* -- batches of several loaders -- */
+    const lt_batch *(*batch_part)(lt_ctx *ctx, const lt_batch *batch, int32_t index, const char *key);
 } lt_trainer_api;
 extern LT_HIDDEN const struct lt_trainer_api *lt__trainer LT__NEEDS_PLUGIN("lt__trainer");
 
@@ -99,6 +101,14 @@ LT_INLINE lt_tensor *lt_batch_key(lt_ctx *ctx, const lt_batch *batch, const char
 /* Item that is plain bytes, and their number. LT_EINDEX, LT_EDTYPE. */
 LT_INLINE const void *lt_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t index, size_t *size) {
     return lt__trainer->batch_bytes(ctx, batch, index, size);
+}
+/* The part of a combined batch that one loader gave, by number or by key; NULL, no error, where that loader is through (LT_COMBINE_MAX_SIZE).
+ * LT_EINDEX, LT_EABSENT; LT_EDTYPE where the batch is not combined. */
+LT_INLINE const lt_batch *lt_batch_part(lt_ctx *ctx, const lt_batch *batch, int32_t index) {
+    return lt__trainer->batch_part(ctx, batch, index, NULL);
+}
+LT_INLINE const lt_batch *lt_batch_part_key(lt_ctx *ctx, const lt_batch *batch, const char *key) {
+    return lt__trainer->batch_part(ctx, batch, 0, key);
 }
 /* Samples in the batch: the weight of its metrics. */
 LT_INLINE int64_t lt_batch_size(lt_ctx *ctx, const lt_batch *batch) { return lt__trainer->batch_size(ctx, batch); }

@@ -190,6 +190,24 @@ LT_MOCK lt_loader *lt_mock__loader(lt_ctx *ctx, lt_dataset *dataset, const lt_lo
     }
     return l;
 }
+LT_MOCK lt_dataset *lt_mock__stream(lt_ctx *ctx, const lt_stream_desc *desc) {
+    (void)desc;
+    return (lt_dataset *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host reads no streams; call start and next of your description yourself");
+}
+LT_MOCK void lt_mock__stream_position(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size) {
+    (void)out;
+    if (!position || size < 1 || size > 255) {
+        lt_mock__fail(ctx, LT_EINVAL, "lt_stream_position: a position has 1 to 255 bytes");
+    }
+}
+LT_MOCK lt_loader *lt_mock__combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode) {
+    (void)loaders, (void)keys, (void)count, (void)mode;
+    return (lt_loader *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host combines no loaders; load from each by itself");
+}
+LT_MOCK const lt_batch *lt_mock__batch_part(lt_ctx *ctx, const lt_batch *batch, int32_t index, const char *key) {
+    (void)batch, (void)index, (void)key;
+    return (const lt_batch *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has no combined batches");
+}
 LT_MOCK int64_t lt_mock__dataset_length(lt_ctx *ctx, const lt_dataset *dataset) {
     (void)ctx;
     return dataset->length;

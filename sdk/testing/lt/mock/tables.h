@@ -201,7 +201,8 @@ static const lt_trainer_api lt_mock__table_trainer = {sizeof(lt_trainer_api),
                                        lt_mock__group_count,
                                        lt_mock__group_value,
                                        lt_mock__terminal_width,
-                                       lt_mock__terminal_status};
+                                       lt_mock__terminal_status,
+                                       lt_mock__batch_part};
 static const lt_data_api lt_mock__table_data = {sizeof(lt_data_api),
                                  0,
                                  lt_mock__dataset,
@@ -214,7 +215,10 @@ static const lt_data_api lt_mock__table_data = {sizeof(lt_data_api),
                                  lt_mock__gather,
                                  lt_mock__fetch,
                                  lt_mock__format_path,
-                                 lt_mock__sample_seed};
+                                 lt_mock__sample_seed,
+                                 lt_mock__stream,
+                                 lt_mock__stream_position,
+                                 lt_mock__combine};
 static const lt_logger_api lt_mock__table_logger = {sizeof(lt_logger_api),         0,
                                      lt_mock__file_append,  lt_mock__file_write,
                                      lt_mock__file_vprint,  lt_mock__file_size,
