@@ -15,6 +15,8 @@ void lth_module_describe(const lt_module *l, char *out, size_t size) {
     char what[80];
     const char *op = "module", *name = l->name ? l->name : l->given ? l->given : "";
     switch (l->kind) {
+    case LTH_LAYER_NORM_LAYER: op = "layer_norm"; snprintf(what, sizeof what, "%lld", (long long)l->in); break;
+    case LTH_EMBEDDING_LAYER: op = "embedding"; snprintf(what, sizeof what, "%lld, %lld", (long long)l->in, (long long)l->out); break;
     case LTH_LINEAR: op = "linear"; snprintf(what, sizeof what, "%lld -> %lld", (long long)l->in, (long long)l->out); break;
     case LTH_CONV2D_LAYER: op = "conv2d"; describe_kernel(l, what, sizeof what); break;
     case LTH_BATCH_NORM_LAYER: op = l->spatial == 1 ? "batch_norm1d" : "batch_norm2d"; snprintf(what, sizeof what, "%lld", (long long)l->in); break;
@@ -46,7 +48,7 @@ static bool fits(lt_ctx *ctx, lt_module *l, const lt_tensor *x, void *caller) {
         return ctx->error.code ? false : refuse(ctx, l, x, caller, "; its input size was left open, and this tells none");
     }
     switch (l->kind) {
-    case LTH_LINEAR: return (a->ndim >= 1 && a->shape[a->ndim - 1] == l->in) || refuse(ctx, l, x, caller, "");
+    case LTH_LAYER_NORM_LAYER: case LTH_LINEAR: return (a->ndim >= 1 && a->shape[a->ndim - 1] == l->in) || refuse(ctx, l, x, caller, "");
     case LTH_CONV2D_LAYER: return (a->ndim == 4 && a->shape[1] == l->in) || refuse(ctx, l, x, caller, a->ndim == 4 ? "" : "; it takes (N, C, H, W)");
     case LTH_BATCH_NORM_LAYER:
         if (l->spatial == 2) {
@@ -148,6 +150,8 @@ lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *cal
     case LTH_BATCH_NORM_LAYER: return lth_run_batch_norm(ctx, l, x, NULL, f->act ? f->act->attrs.i[0] : LT_ACT_NONE, caller);
     case LTH_MAX_POOL_LAYER: return lth_apply(ctx, LTH_OP_MAX_POOL2D, &x, 1, &l->attrs, caller);
     case LTH_AVG_POOL_LAYER: return lth_apply(ctx, LTH_OP_AVG_POOL2D, &x, 1, &l->attrs, caller);
+    case LTH_LAYER_NORM_LAYER: return lth_run_layer_norm(ctx, l, x, caller);
+    case LTH_EMBEDDING_LAYER: return lth_run_embedding(ctx, l, x, caller);
     case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
     case LTH_ACTIVATION: return lth_run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);

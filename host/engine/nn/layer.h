@@ -8,6 +8,7 @@ typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,
     LTH_DROPOUT_LAYER, LTH_SEQUENTIAL, LTH_RESIDUAL,
     LTH_LSTM_LAYER, LTH_GRU_LAYER,
+    LTH_LAYER_NORM_LAYER, LTH_EMBEDDING_LAYER,
     LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
     LTH_SHARED, /* a second place of `target` */
 } lth_layer_kind;
@@ -110,6 +111,11 @@ lt_module *lth_make_avg_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts);
 lt_module *lth_make_flatten(lt_ctx *ctx, int32_t start_dim);
 lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act);
 lt_module *lth_make_dropout(lt_ctx *ctx, double p);
+/* ---- make_transformer.c ---- */
+lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
+lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width);
+lt_tensor *lth_run_layer_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller);
+lt_tensor *lth_run_embedding(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller);
 /* ---- make_tree.c ---- */
 lt_module *lth_make_sequential(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count);
 lt_module *lth_make_child(lt_ctx *ctx, const char *name, lt_module *module);

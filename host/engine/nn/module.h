@@ -7,7 +7,7 @@
 #include "engine/autograd/tape.h"
 #include <lt/nn.h>
 
-enum { LTH_INIT_CONSTANT, LTH_INIT_UNIFORM }; /* lth_param.init: fill; or U(-bound, bound) */
+enum { LTH_INIT_CONSTANT, LTH_INIT_UNIFORM, LTH_INIT_NORMAL }; /* lth_param.init: fill; U(-bound, bound); N(0, 1) */
 typedef struct lth_param {
     const char *name;               /* "conv1.weight": where it is met first, should it have several places */
     lt_module *module;              /* that it was made for; NULL: the model's own */

@@ -283,4 +283,6 @@ const lt_nn_api lth_nn_table = {
     .recurrent_forward = lth_recurrent_forward,
     .residual = lth_make_residual,
     .init = lth_make_init,
+    .layer_norm = lth_make_layer_norm,
+    .embedding = lth_make_embedding,
 };

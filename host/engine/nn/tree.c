@@ -281,7 +281,10 @@ static void draw_params(lth_modules *m, const lth_draws *draws, float *drawn, fl
         if (p->init == LTH_INIT_UNIFORM) {
             lth_uniform_f32(&m->engine->generator, out, p->n, -p->bound, p->bound);
         }
-        if (p->init != LTH_INIT_UNIFORM || p->burn) {
+        if (p->init == LTH_INIT_NORMAL) {
+            lth_normal_f32(&m->engine->generator, out, p->n, 0, 1);
+        }
+        if (p->init == LTH_INIT_CONSTANT || p->burn) {
             for (int64_t i = 0; i < p->n; i++) {
                 out[i] = (float)p->fill;
             }

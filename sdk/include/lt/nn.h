@@ -19,6 +19,11 @@ typedef struct lt_nn_batch_norm_opts {
     uint8_t no_affine, no_running_stats, reserved[2];
     double eps, momentum; /* [1e-5], [0.1] */
 } lt_nn_batch_norm_opts;
+typedef struct lt_nn_layer_norm_opts {
+    uint32_t struct_size;
+    uint8_t no_affine, no_bias, reserved[2];
+    double eps; /* [1e-5] */
+} lt_nn_layer_norm_opts;
 
 /* How lt_nn_init draws; a, b as each says. */
 typedef int32_t lt_init;
@@ -92,6 +97,8 @@ typedef struct lt_nn_api {
     lt_module *(*lstm)(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts);
     lt_module *(*gru)(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts);
     lt_tensor *(*recurrent_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
+    lt_module *(*layer_norm)(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
+    lt_module *(*embedding)(lt_ctx *ctx, int64_t count, int64_t width);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -120,6 +127,12 @@ LT_INLINE lt_module *lt_nn_conv2d_with(lt_ctx *ctx, int64_t in_channels, int64_t
 LT_INLINE lt_module *lt_nn_batch_norm_with(lt_ctx *ctx, int32_t spatial_dims, int64_t channels, const lt_nn_batch_norm_opts *opts) {
     return lt__nn->batch_norm(ctx, spatial_dims, channels, opts);
 }
+/* (..., width) -> the same shape, as lt_layer_norm; parameters weight (width) of ones, bias (width) of zeros. opts NULL: defaults. */
+LT_INLINE lt_module *lt_nn_layer_norm_with(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
+    return lt__nn->layer_norm(ctx, width, opts);
+}
+/* indices (...) i64 below count -> (..., width), as lt_embedding; parameter weight (count, width), drawn from N(0, 1). */
+LT_INLINE lt_module *lt_nn_embedding(lt_ctx *ctx, int64_t count, int64_t width) { return lt__nn->embedding(ctx, count, width); }
 /* (B, C, H, W) -> (B, C, H', W'), as the functions lt_max_pool2d and lt_avg_pool2d. */
 LT_INLINE lt_module *lt_nn_max_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->max_pool2d(ctx, opts); }
 LT_INLINE lt_module *lt_nn_avg_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->avg_pool2d(ctx, opts); }
@@ -269,6 +282,7 @@ LT_END
 #define lt_nn_max_pool2d(ctx, ...) lt__nn_max_pool2d(ctx, LT__FIRST(__VA_ARGS__, 0), LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
 #define lt_nn_avg_pool2d(ctx, ...) lt__nn_avg_pool2d(ctx, LT__FIRST(__VA_ARGS__, 0), LT__REST_AS(lt_pool2d_opts, __VA_ARGS__))
 #define lt_nn_batch_norm1d(ctx, ...) lt_nn_batch_norm_with(ctx, 1, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
+#define lt_nn_layer_norm(ctx, ...) lt_nn_layer_norm_with(ctx, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_layer_norm_opts, __VA_ARGS__))
 #define lt_nn_batch_norm2d(ctx, ...) lt_nn_batch_norm_with(ctx, 2, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
 #define lt_nn_lstm(ctx, input_size, ...) \
     lt_nn_lstm_with(ctx, input_size, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_recurrent_opts, __VA_ARGS__))
@@ -323,12 +337,21 @@ struct nn_recurrent : lt_nn_recurrent_opts {
     LT__SET(nn_recurrent, lt_nn_recurrent_opts, bool, bidirectional)
     LT__SET(nn_recurrent, lt_nn_recurrent_opts, double, dropout)
 };
+struct nn_layer_norm : lt_nn_layer_norm_opts {
+    nn_layer_norm() : lt_nn_layer_norm_opts() { struct_size = sizeof(lt_nn_layer_norm_opts); }
+    LT__SET(nn_layer_norm, lt_nn_layer_norm_opts, bool, no_affine)
+    LT__SET(nn_layer_norm, lt_nn_layer_norm_opts, bool, no_bias)
+    LT__SET(nn_layer_norm, lt_nn_layer_norm_opts, double, eps)
+};
 } // namespace lt
 inline lt_module *lt_nn_lstm(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts &opts = lt::nn_recurrent()) {
     return lt_nn_lstm_with(ctx, input_size, hidden_size, &opts);
 }
 inline lt_module *lt_nn_gru(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts &opts = lt::nn_recurrent()) {
     return lt_nn_gru_with(ctx, input_size, hidden_size, &opts);
+}
+inline lt_module *lt_nn_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts &opts = lt::nn_layer_norm()) {
+    return lt_nn_layer_norm_with(ctx, width, &opts);
 }
 inline lt_module *lt_nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel,
                                const lt_nn_conv2d_opts &opts = lt::nn_conv2d()) {

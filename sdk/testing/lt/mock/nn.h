@@ -94,6 +94,19 @@ LT_MOCK lt_module *lt_mock__nn_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int
     m->eps = opts && opts->eps > 0 ? opts->eps : 1e-5;
     return m;
 }
+LT_MOCK lt_module *lt_mock__nn_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
+    lt_module *m = lt_mock__module(ctx, LT_MOCK_LAYER_NORM);
+    m->weight = opts && opts->no_affine ? NULL : lt_mock__full(ctx, LT_F32, 1, &width, 1);
+    m->bias = opts && (opts->no_affine || opts->no_bias) ? NULL : lt_mock__full(ctx, LT_F32, 1, &width, 0);
+    m->eps = opts && opts->eps > 0 ? opts->eps : 1e-5;
+    return m;
+}
+LT_MOCK lt_module *lt_mock__nn_embedding(lt_ctx *ctx, int64_t count, int64_t width) {
+    lt_module *m = lt_mock__module(ctx, LT_MOCK_EMBEDDING);
+    const int64_t shape[2] = {count, width};
+    m->weight = lt_mock__weight(ctx, 2, shape, 1);
+    return m;
+}
 LT_MOCK lt_module *lt_mock__nn_max_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts) {
     lt_module *m = lt_mock__module(ctx, LT_MOCK_MAX);
     m->pool = *opts;
@@ -202,6 +215,8 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
         return lt_mock__flatten(ctx, x, m->number);
     case LT_MOCK_ACT:
         return lt_mock__activate(ctx, x, m->number);
+    case LT_MOCK_LAYER_NORM: return lt_mock__layer_norm(ctx, x, m->weight, m->bias, m->eps);
+    case LT_MOCK_EMBEDDING: return lt_mock__embedding(ctx, x, m->weight);
     case LT_MOCK_DROPOUT:
         return x;
     case LT_MOCK_RECURRENT:

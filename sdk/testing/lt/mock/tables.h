@@ -173,7 +173,9 @@ static const lt_nn_api lt_mock__table_nn = {.struct_size = sizeof(lt_nn_api),
                              .gru = lt_mock__nn_gru,
                              .recurrent_forward = lt_mock__nn_recurrent_forward,
                              .residual = lt_mock__nn_residual,
-                             .init = lt_mock__nn_init};
+                             .init = lt_mock__nn_init,
+                             .layer_norm = lt_mock__nn_layer_norm,
+                             .embedding = lt_mock__nn_embedding};
 static const lt_trainer_api lt_mock__table_trainer = {sizeof(lt_trainer_api),
                                        0,
                                        lt_mock__now,

@@ -1,0 +1,59 @@
+/* engine/nn/make_transformer.c - layer norm and embedding: parameters, initial values, how they run. Only makes in `configure`. */
+#include "engine/nn/layer.h"
+
+lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
+    static const char op[] = "lt_nn_layer_norm";
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
+    lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
+    lt_nn_layer_norm_opts o;
+    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!m || !lth_in_range(ctx, op, "width", width, 1)) {
+        return NULL;
+    }
+    lt_module *module = lth_module_new(ctx, m, LTH_LAYER_NORM_LAYER, "LayerNorm", op);
+    if (module && !o.no_affine) {
+        module->weight = lth_layer_param(ctx, module, "weight", 1, &width);
+        module->bias = module->weight && !o.no_bias ? lth_layer_param(ctx, module, "bias", 1, &width) : NULL;
+        if (!module->weight || (!module->bias && !o.no_bias)) {
+            return NULL;
+        }
+        module->weight->fill = 1;
+    }
+    if (module) {
+        module->in = module->out = width;
+        module->attrs.f[0] = o.eps != 0 ? o.eps : 1e-5;
+    }
+    return module;
+}
+
+lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width) {
+    static const char op[] = "lt_nn_embedding";
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
+    lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
+    if (!m || !lth_in_range(ctx, op, "count", count, 1) || !lth_in_range(ctx, op, "width", width, 1)) {
+        return NULL;
+    }
+    lt_module *module = lth_module_new(ctx, m, LTH_EMBEDDING_LAYER, "Embedding", op);
+    const int64_t shape[2] = {count, width};
+    if (!module) {
+        return NULL;
+    }
+    module->weight = lth_layer_param(ctx, module, "weight", 2, shape);
+    if (!module->weight) {
+        return NULL;
+    }
+    module->weight->init = LTH_INIT_NORMAL;
+    module->in = count;
+    module->out = width;
+    return module;
+}
+
+lt_tensor *lth_run_layer_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    lt_tensor *in[3] = {x, l->weight ? l->weight->value : NULL, l->bias ? l->bias->value : NULL};
+    return lth_apply(ctx, LTH_OP_LAYER_NORM, in, l->bias ? 3 : l->weight ? 2 : 1, &l->attrs, caller);
+}
+
+lt_tensor *lth_run_embedding(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    lt_tensor *in[2] = {x, l->weight->value};
+    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, NULL, caller);
+}

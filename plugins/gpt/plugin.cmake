@@ -1,0 +1,1 @@
+target_link_libraries(gpt PRIVATE m) # exp: sampling
