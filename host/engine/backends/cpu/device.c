@@ -20,6 +20,7 @@
         lth_fill_updates_##set(t);                                                                                                         \
         lth_fill_pixels_##set(t);                                                                                                          \
         lth_fill_attention_##set(t);                                                                                                       \
+        lth_fill_large_##set(t);                                                                                                       \
         lth_fill_conv_##set(t);                                                                                                            \
         lth_fill_losses_##set(t);                                                                                                          \
         lth_fill_recurrent_##set(t);                                                                                                       \

@@ -116,6 +116,16 @@ typedef struct lth_maps {
     void (*add_to)(int64_t n, const void *x, double *sums);    /* sums[i] += x[i] */
     double (*total)(int64_t n, const void *x);
 } lth_maps;
+/* c (M, N) = act(a b + bias), or c += a b; element (i, j) of a lies at i a_row + j a_col, and so b's; one stride of each is 1. c's rows are
+ * dense, c_row apart. _low: bf16 instead of f32. */
+typedef struct lth_large {
+    int64_t M, N, K, a_row, a_col, b_row, b_col, c_row;
+    bool a_low, b_low, c_low, bias_low, add;
+    int act;                /* lt_activation; not with add */
+    const void *a, *b, *bias;
+    void *c, *z;            /* z: like c, what the activation was given; NULL: not wanted */
+} lth_large;
+enum { LTH_LARGE_ROWS = 288 }; /* most rows of one large_rows */
 
 struct lth_rule;
 /* Losses of pairs; element k stride + p of a block is class k of its row p (stride 1: one row). _slopes: see isa/losses.c. */
@@ -157,6 +167,11 @@ typedef struct lth_cpu_isa {
     size_t (*attention_scratch)(const lth_attend *a, bool back);
     void (*attention)(const lth_attend *a);
     void (*attention_back)(const lth_attend *a);
+    /* large products: b is packed into panels of large_columns (K floats for each column), then blocks of rows are done in any order */
+    int large_columns;
+    void (*large_pack)(const lth_large *g, int64_t first, int64_t count, float *packed);
+    void (*large_rows)(const lth_large *g, int64_t row, int64_t rows, const float *packed, float *scratch);
+    size_t (*large_scratch)(const lth_large *g);                                                  /* floats, of one thread */
     /* flat updates */
     void (*sgd)(int64_t n, float *p, const float *g, float *m, const lth_sgd_values *v);
     void (*adam)(int64_t n, float *p, const float *g, float *m, float *v, float *top, const lth_adam_values *a);
@@ -240,7 +255,8 @@ typedef struct lth_cpu_isa {
     void lth_fill_losses_##set(lth_cpu_isa *t); \
     void lth_fill_recurrent_##set(lth_cpu_isa *t); \
     void lth_fill_small_##set(lth_cpu_isa *t); \
-    void lth_fill_channels_##set(lth_cpu_isa *t);
+    void lth_fill_channels_##set(lth_cpu_isa *t); \
+    void lth_fill_large_##set(lth_cpu_isa *t);
 LTH_ISA_FILL(baseline)
 #if defined(__x86_64__)
 LTH_ISA_FILL(avx2)

@@ -7,5 +7,7 @@ typedef struct lth_mat { float *p; int64_t batch, batch_at, rows, cols, row_at, 
 static inline lth_mat lth_rows(const void *p, int64_t rows, int64_t cols) { return (lth_mat){(float *)(uintptr_t)p, 1, rows * cols, rows, cols, cols, 1}; }
 static inline lth_mat lth_turned(lth_mat a) { return (lth_mat){a.p, a.batch, a.batch_at, a.cols, a.rows, a.col_at, a.row_at}; }
 /* c = act(a b + bias), or c += a b. One stride of every matrix is 1; bias has c.cols values; act: none, relu, tanh, sigmoid. */
+/* large.c: a large product on our own kernel. */
+lt_status lth_cpu_large(lth_device *d, const lth_large *g, lth_error *err);
 lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err);
 #endif

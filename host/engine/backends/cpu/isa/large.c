@@ -1,0 +1,237 @@
+/* backends/cpu/isa/large.c - products of large matrices, f32 or bf16 on any side: c = act(a b + bias), c += a b. Sums are f32.
+ * b is packed once into panels of NR columns; then blocks of rows of a are done one by one: KC of the sum at a time, so that a panel of b
+ * stays in L1 and the block of a in L2. bf16 is converted while packing. Sums run over k in fixed steps: bits know nothing of blocks.
+ * It cuts no work among threads and refuses c without dense rows. */
+#include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/low.h"
+#include "simd.h"
+#include <lt/tensor.h>
+
+#if LTH_ISA == 2
+enum { MR = 8, NV = 3 };
+#elif LTH_ISA == 1
+enum { MR = 6, NV = 2 };
+#else
+enum { MR = 4, NV = 2 };
+#endif
+enum { NR = NV * VL, KC = 192 };
+
+static lth_cpu_isa elements; /* for activations */
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- packing ---- */
+
+/* n values, at apart, f32 or bf16. */
+INLINE void take(bool low, const void *from, int64_t first, int64_t at, int64_t n, float *to) {
+    if (low) {
+        const uint16_t *x = (const uint16_t *)from + first;
+        if (at == 1) {
+            lth_low_to_f32(n, x, to);
+        } else {
+            for (int64_t i = 0; i < n; i++) {
+                to[i] = lth_f32_from_low(x[i * at]);
+            }
+        }
+    } else {
+        const float *x = (const float *)from + first;
+        if (at == 1) {
+            memcpy(to, x, (size_t)n * sizeof *to);
+        } else {
+            for (int64_t i = 0; i < n; i++) {
+                to[i] = x[i * at];
+            }
+        }
+    }
+}
+static void pack_dense(const lth_large *g, int64_t column, int64_t n, float *to) { /* b's rows are dense */
+    for (int64_t k = 0; k < g->K; k++, to += NR) {
+        take(g->b_low, g->b, k * g->b_row + column, 1, n, to);
+        for (int64_t i = n; i < NR; i++) {
+            to[i] = 0;
+        }
+    }
+}
+static void pack_turned(const lth_large *g, int64_t column, int64_t n, float *to) { /* b's columns are dense */
+    float rows[NR * 16];
+    for (int64_t k = 0; k < g->K; k += 16) {
+        const int64_t depth = least(16, g->K - k);
+        for (int64_t i = 0; i < n; i++) {
+            take(g->b_low, g->b, (column + i) * g->b_col + k, 1, depth, rows + i * 16);
+        }
+        memset(rows + n * 16, 0, (size_t)((NR - n) * 16) * sizeof *rows);
+#if LTH_ISA > 0
+        UNROLL for (int i = 0; i < NR; i += 16) {
+            transpose_to(to + k * NR + i, NR, rows + i * 16, 16, 16, (int)depth);
+        }
+#else
+        for (int64_t d = 0; d < depth; d++) {
+            for (int64_t i = 0; i < NR; i++) {
+                to[(k + d) * NR + i] = rows[i * 16 + d];
+            }
+        }
+#endif
+    }
+}
+static void large_pack(const lth_large *g, int64_t first, int64_t count, float *packed) {
+    for (int64_t p = first; p < first + count; p++) {
+        const int64_t column = p * NR, n = least(NR, g->N - column);
+        (g->b_col == 1 ? pack_dense : pack_turned)(g, column, n, packed + p * NR * g->K);
+    }
+}
+/* Rows row..row+rows-1 of a, K from k on -> groups of MR: rows of KC where a's rows are dense, else columns of MR. */
+static void pack_a(const lth_large *g, int64_t row, int64_t rows, int64_t k, int64_t depth, float *to) {
+    for (int64_t i = 0; i < rows; i += MR, to += MR * KC) {
+        const int64_t n = least(MR, rows - i);
+        if (g->a_col == 1) {
+            for (int64_t r = 0; r < n; r++) {
+                take(g->a_low, g->a, (row + i + r) * g->a_row + k, 1, depth, to + r * KC);
+            }
+            memset(to + n * KC, 0, (size_t)((MR - n) * KC) * sizeof *to);
+        } else {
+            for (int64_t d = 0; d < depth; d++) {
+                take(g->a_low, g->a, (row + i) * g->a_row + (k + d) * g->a_col, g->a_row, n, to + d * MR);
+                for (int64_t r = n; r < MR; r++) {
+                    to[d * MR + r] = 0;
+                }
+            }
+        }
+    }
+}
+
+/* ---- the register tile ---- */
+INLINE void micro(int64_t K, const float *a, int64_t row, int64_t col, const float *b, vec s[MR][NV]) {
+    for (int64_t k = 0; k < K; k++, b += NR, a += col) {
+        vec v[NV];
+        UNROLL for (int j = 0; j < NV; j++) {
+            v[j] = v_load(b + j * VL);
+        }
+        UNROLL for (int i = 0; i < MR; i++) {
+            const vec x = v_set(a[i * row]);
+            UNROLL for (int j = 0; j < NV; j++) {
+                s[i][j] = v_fma(x, v[j], s[i][j]);
+            }
+        }
+    }
+}
+/* c (MR, NR) = or += a b; c may be a buffer of its own (c_at NR). */
+INLINE void tile(int64_t K, const float *a, int64_t row, int64_t col, const float *b, float *c, int64_t c_at, bool add) {
+    vec s[MR][NV];
+    UNROLL for (int i = 0; i < MR; i++) {
+        UNROLL for (int j = 0; j < NV; j++) {
+            s[i][j] = add ? v_load(c + i * c_at + j * VL) : (vec){0};
+        }
+    }
+    micro(K, a, row, col, b, s);
+    UNROLL for (int i = 0; i < MR; i++) {
+        UNROLL for (int j = 0; j < NV; j++) {
+            v_store(c + i * c_at + j * VL, s[i][j]);
+        }
+    }
+}
+static __attribute__((noinline)) void tile_rows(int64_t K, const float *a, const float *b, float *c, int64_t c_at, bool add) {
+    if (add) {
+        tile(K, a, KC, 1, b, c, c_at, true);
+    } else {
+        tile(K, a, KC, 1, b, c, c_at, false);
+    }
+}
+static __attribute__((noinline)) void tile_columns(int64_t K, const float *a, const float *b, float *c, int64_t c_at, bool add) {
+    if (add) {
+        tile(K, a, 1, MR, b, c, c_at, true);
+    } else {
+        tile(K, a, 1, MR, b, c, c_at, false);
+    }
+}
+
+/* ---- what happens to a finished tile ---- */
+static lth_unary unary_of(int act) {
+    switch (act) {
+    case LT_ACT_RELU: return LTH_U_RELU;
+    case LT_ACT_TANH: return LTH_U_TANH;
+    case LT_ACT_SIGMOID: return LTH_U_SIGMOID;
+    case LT_ACT_GELU: return LTH_U_GELU;
+    default: return LTH_U_GELU_TANH;
+    }
+}
+static void give(bool low, void *to, int64_t at, const float *from, int64_t n) {
+    if (low) {
+        lth_f32_to_low(n, from, (uint16_t *)to + at);
+    } else {
+        memcpy((float *)to + at, from, (size_t)n * sizeof *from);
+    }
+}
+/* n values of one row at (row, column): bias, what was there, z, activation, rounding. */
+static void finish_row(const lth_large *g, float *x, int64_t row, int64_t column, int64_t n) {
+    const int64_t at = row * g->c_row + column;
+    for (int64_t i = 0; g->bias && i < n; i++) {
+        x[i] += g->bias_low ? lth_f32_from_low(((const uint16_t *)g->bias)[column + i]) : ((const float *)g->bias)[column + i];
+    }
+    for (int64_t i = 0; g->add && g->c_low && i < n; i++) {
+        x[i] += lth_f32_from_low(((const uint16_t *)g->c)[at + i]);
+    }
+    if (g->z) {
+        give(g->c_low, g->z, at, x, n);
+    }
+    if (g->z && g->c_low) { /* backward sees the rounded value: so does the activation, as if they were two operations */
+        lth_low_to_f32(n, (const uint16_t *)g->z + at, x);
+    }
+    if (g->act != LT_ACT_NONE) {
+        elements.unary(unary_of(g->act), n, x, x, 0);
+    }
+    give(g->c_low, g->c, at, x, n);
+}
+
+/* ---- blocks of rows ---- */
+typedef struct block { const lth_large *g; int64_t row, rows, k, depth; const float *a; float *sums; bool first, last; } block;
+
+/* One panel of columns against the block. Sums of a bf16 c wait in `sums` (rows, whole panels), those of f32 in c itself. */
+static void panel(const block *k, const float *b, int64_t column, int64_t sums_at) {
+    const lth_large *g = k->g;
+    const int64_t n = least(NR, g->N - column);
+    const bool finish = k->last && (g->bias || g->act != LT_ACT_NONE || g->c_low || g->z), earlier = !k->first || (g->add && !g->c_low);
+    float own[MR * NR];
+    for (int64_t i = 0; i < k->rows; i += MR) {
+        const int64_t rows = least(MR, k->rows - i);
+        float *c = g->c_low ? k->sums + i * sums_at + column : (float *)g->c + (k->row + i) * g->c_row + column;
+        const int64_t c_at = g->c_low ? sums_at : g->c_row;
+        const bool direct = g->c_low ? !finish : !finish && rows == MR && n == NR;
+        float *to = direct ? c : own;
+        const int64_t to_at = direct ? c_at : NR;
+        for (int64_t r = 0; !direct && earlier && r < rows; r++) {
+            memcpy(own + r * NR, c + r * c_at, (size_t)n * sizeof *own);
+        }
+        (g->a_col == 1 ? tile_rows : tile_columns)(k->depth, k->a + i * KC, b, to, to_at, earlier);
+        for (int64_t r = 0; !direct && r < rows; r++) {
+            if (finish) {
+                finish_row(g, own + r * NR, k->row + i + r, column, n);
+            } else {
+                memcpy(c + r * c_at, own + r * NR, (size_t)n * sizeof *own);
+            }
+        }
+    }
+}
+static void large_rows(const lth_large *g, int64_t row, int64_t rows, const float *packed, float *scratch) {
+    const int64_t panels = (g->N + NR - 1) / NR, sums_at = panels * NR;
+    block k = {.g = g, .row = row, .rows = rows, .a = scratch, .sums = scratch + (LTH_LARGE_ROWS + MR) * KC};
+    for (k.k = 0; k.k < g->K; k.k += KC) {
+        k.depth = least(KC, g->K - k.k);
+        k.first = k.k == 0;
+        k.last = k.k + k.depth == g->K;
+        pack_a(g, row, rows, k.k, k.depth, scratch);
+        for (int64_t p = 0; p < panels; p++) {
+            panel(&k, packed + p * NR * g->K + k.k * NR, p * NR, sums_at);
+        }
+    }
+}
+static size_t large_scratch(const lth_large *g) { /* of one thread */
+    const int64_t sums = g->c_low ? (LTH_LARGE_ROWS + MR) * ((g->N + NR - 1) / NR * NR) : 0;
+    return (size_t)((LTH_LARGE_ROWS + MR) * KC + sums);
+}
+
+void LTH_NAME(lth_fill_large)(lth_cpu_isa *t) {
+    LTH_NAME(lth_fill_elements)(&elements);
+    t->large_columns = NR;
+    t->large_pack = large_pack;
+    t->large_rows = large_rows;
+    t->large_scratch = large_scratch;
+}
