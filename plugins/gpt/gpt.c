@@ -92,7 +92,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
 static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *setup) {
     gpt *m = self;
 
-    return lt_use_optimizer(ctx, setup, "AdamW", "lr: %.17g, weight_decay: %.17g, betas: [%.17g, %.17g]", m->lr, m->weight_decay, m->beta1, m->beta2);
+    lt_use_optimizer(ctx, setup, "AdamW", "lr: %.17g, weight_decay: %.17g, betas: [%.17g, %.17g]", m->lr, m->weight_decay, m->beta1, m->beta2);
+    return lt_param_group(ctx, setup, "*ln_* *.bias", "weight_decay: 0"); /* decay is for matrices and embeddings */
 }
 
 /* ---- running ---- */

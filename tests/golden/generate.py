@@ -139,6 +139,10 @@ def write_modules():
 
 def write_lstm():
     save("train_lstm", lambda g: gold_train.write_train(g, gold_train.LSTMClassifier, True, ("fc.weight", "fc.bias"), mnist_folder()))
+def write_gpt():
+    import gold_gpt
+
+    save("train_gpt", gold_gpt.write_gpt)
 
 
 def write_bpe():
@@ -163,6 +167,7 @@ PARTS = {
     "train": write_train,
     "resnet": write_resnet,
     "attention": write_attention,
+    "gpt": write_gpt,
 
 
     "images": write_images,

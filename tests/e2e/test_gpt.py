@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""GPT against PyTorch (tests/golden/train_gpt.bin): the same initial weights bit for bit, the losses of 100 steps within 1e-5 on every instruction
+set; the same bits for any number of threads; text that predict writes."""
+import os
+
+import harness
+from test_golden import fnv1a, read_golden
+
+SIZES = {"vocab_size": 0, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "lr": 1e-4, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.99}
+STEPS = 100
+
+
+class Gpt(harness.Test):
+    def setUp(self):
+        super().setUp()
+        self.golden = read_golden(os.path.join(harness.SOURCE, "tests", "golden", "train_gpt.bin"))
+        text = bytes(self.golden["text"][1])
+        self.text = self.path("text.txt")
+        with open(self.text, "wb") as file:
+            file.write(text)
+        self.vocabulary = len(set(text.decode()))
+
+    def settings(self, steps=STEPS, **options):
+        data = {"path": self.text, "block_size": 64, "windows": "sequential", "batch_size": 8, "train_fraction": 1.0, "shuffle": False}
+        return self.config(model={"class_path": "GPT", "init_args": {**SIZES, "vocab_size": self.vocabulary, **options}},
+                           data={"class_path": "TextFile", "init_args": data},
+                           trainer={"max_steps": steps, "log_every_n_steps": 1, "num_sanity_val_steps": 0, "limit_val_batches": 0, "logger": "CSVLogger",
+                                    "callbacks": [], "enable_progress_bar": False, "enable_model_summary": False})
+
+    def losses(self, name, *extra, env=None, steps=STEPS):
+        root = self.path(name)
+        self.lthost("fit", "-c", self.settings(steps), f"--trainer.default_root_dir={root}", *extra, env=env)
+        found = self.column("train_loss", self.run_dir(root=root))
+        self.assertEqual(len(found), steps)
+        return found
+
+    def worst(self, found, key):
+        return max(abs(a - b) / abs(b) for a, b in zip(found, self.golden[key][1]))
+
+    def test_initial_weights_are_nanogpts(self):
+        root = self.path("weights")
+        self.lthost("fit", "-c", self.settings(0), f"--trainer.default_root_dir={root}", "--trainer.callbacks=[ModelCheckpoint]")
+        checkpoint = self.last(self.run_dir(root=root))
+        keys = [key[len("first/"):-len(".fnv")] for key in self.golden if key.startswith("first/")]
+        self.assertEqual([path[len("state_dict/"):] for path in self.weights(checkpoint)], keys)
+        for key in keys:
+            self.assertEqual(fnv1a(self.entry(checkpoint, f"state_dict/{key}")), self.golden[f"first/{key}.fnv"][1][0] & 0xFFFFFFFFFFFFFFFF, key)
+
+    def test_losses_of_100_steps(self):
+        for isa in ("avx512", "avx2") if not harness.LIGHT else ("avx2",):
+            with self.subTest(isa=isa):
+                steps = 10 if harness.LIGHT else STEPS
+                worst = self.worst(self.losses(f"f32-{isa}", env={"LTHOST_ISA": isa}, steps=steps), "loss")
+                print(f"GPT f32 {isa}: worst difference {worst:.1e}")
+                self.assertLessEqual(worst, 1e-5)
+
+    def test_bits_do_not_depend_on_threads(self):
+        first = self.losses("threads-1", "--trainer.num_threads=1", steps=10)
+        for threads in (2, 3, 4):
+            self.assertEqual(self.losses(f"threads-{threads}", f"--trainer.num_threads={threads}", steps=10), first, f"{threads} threads")
+
+
+if __name__ == "__main__":
+    harness.main()
