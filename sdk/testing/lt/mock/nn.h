@@ -216,7 +216,7 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
     case LT_MOCK_ACT:
         return lt_mock__activate(ctx, x, m->number);
     case LT_MOCK_LAYER_NORM: return lt_mock__layer_norm(ctx, x, m->weight, m->bias, m->eps);
-    case LT_MOCK_EMBEDDING: return lt_mock__embedding(ctx, x, m->weight);
+    case LT_MOCK_EMBEDDING: return lt_mock__embedding(ctx, x, m->weight, NULL);
     case LT_MOCK_DROPOUT:
         return x;
     case LT_MOCK_RECURRENT:
