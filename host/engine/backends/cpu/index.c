@@ -289,8 +289,16 @@ typedef struct masked {
     do { \
         const T *x = (const T *)(const void *)j->x + at; \
         T *y = (T *)(void *)j->y + at; \
-        for (int64_t i = 0; i < n; i++) { \
-            y[i] = m[i * step] ? (T)(filled) : x[i]; \
+        const T value = (T)(filled); \
+        if (step == 1) { /* known: a choice without branches */ \
+            for (int64_t i = 0; i < n; i++) { \
+                const T other = x[i]; \
+                y[i] = m[i] ? value : other; \
+            } \
+        } else { \
+            for (int64_t i = 0; i < n; i++) { \
+                y[i] = m[i * step] ? value : x[i]; \
+            } \
         } \
     } while (0)
 static void fill_row(const masked *j, const uint8_t *m, int64_t at, int64_t n, int64_t step) {
@@ -305,8 +313,15 @@ static void fill_row(const masked *j, const uint8_t *m, int64_t at, int64_t n, i
     do { \
         const T *x = (const T *)(const void *)j->x + at; \
         T *y = (T *)(void *)j->y + at; \
-        for (int64_t i = 0; i < n; i++) { \
-            y[i] = m[i * step] ? y[i] : y[i] + x[i]; \
+        if (step == 1) { \
+            for (int64_t i = 0; i < n; i++) { \
+                const T given = x[i]; \
+                y[i] += m[i] ? (T)0 : given; \
+            } \
+        } else { \
+            for (int64_t i = 0; i < n; i++) { \
+                y[i] += m[i * step] ? (T)0 : x[i]; \
+            } \
         } \
     } while (0)
 static void keep_row(const masked *j, const uint8_t *m, int64_t at, int64_t n, int64_t step) {

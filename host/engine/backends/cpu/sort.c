@@ -3,6 +3,8 @@
  * A line is sorted by one thread, byte by byte of the key (radix), short ones by insertion; a small k needs one pass and no sort. */
 #include "engine/backends/cpu/dtypes.h"
 
+/* Inlined for each dtype: what depends on it is decided once for a line, not for an element. */
+#define ALWAYS static inline __attribute__((always_inline))
 enum { FEW = 48, SHORT_LINE = 64 }; /* k kept in order while passing over a line; lines sorted by insertion */
 
 typedef struct entry { uint64_t key; int64_t place; } entry;
@@ -15,7 +17,7 @@ typedef struct sorting {
 } sorting;
 
 /* ---- keys ---- */
-static inline uint64_t key_of(lt_dtype dtype, const void *x, int64_t at) {
+ALWAYS uint64_t key_of(lt_dtype dtype, const void *x, int64_t at) {
     switch (dtype) {
     case LT_F64: {
         double value = ((const double *)x)[at] + 0.0; /* -0 and 0 are equal */
@@ -78,11 +80,12 @@ static entry *radix(entry *e, entry *spare, int64_t n, int bytes) {
     return e;
 }
 /* The k smallest keys of the line, in order, into best; the first of equals. */
-static void keep_few(const sorting *s, lt_dtype dtype, const void *x, int64_t at, uint64_t flip, entry *best) {
+ALWAYS void keep_few(const sorting *s, lt_dtype dtype, const void *x, int64_t at, uint64_t flip, entry *best) {
     int64_t have = 0;
+    uint64_t worst = 0; /* of the kept ones, once there are k */
     for (int64_t i = 0; i < s->n; i++) {
         const uint64_t key = key_of(dtype, x, at + i * s->inner) ^ flip;
-        if (have == s->k && key >= best[have - 1].key) {
+        if (have == s->k && key >= worst) {
             continue;
         }
         int64_t p = have < s->k ? have++ : have - 1;
@@ -90,11 +93,14 @@ static void keep_few(const sorting *s, lt_dtype dtype, const void *x, int64_t at
             best[p] = best[p - 1];
         }
         best[p] = (entry){key, i};
+        if (have == s->k) {
+            worst = best[have - 1].key;
+        }
     }
 }
 
 /* ---- a line ---- */
-static void sort_line(const sorting *s, lt_dtype dtype, int64_t line, entry *e) {
+ALWAYS void sort_line(const sorting *s, lt_dtype dtype, int64_t line, entry *e) {
     const lth_call *call = s->call;
     const char *x = call->in[0]->data;
     char *y = call->out[0]->data;
