@@ -62,19 +62,45 @@ static bool reads_values(const lth_tape_node *node) {
     }
 }
 
+/* Which of its values backward of a node reads, where it reads any; what is not named here reads all. */
+static bool reads_outputs(const lth_tape_node *node) {
+    const int64_t *i = node->attrs.i;
+    switch (node->call.op) {
+    case LTH_OP_MUL: case LTH_OP_DIV: case LTH_OP_LOG: case LTH_OP_ABS: case LTH_OP_GELU: case LTH_OP_POW_SCALAR: case LTH_OP_CLAMP: case LTH_OP_SIN:
+    case LTH_OP_COS: case LTH_OP_ERF: case LTH_OP_SQUARE: case LTH_OP_LEAKY_RELU: case LTH_OP_ELU: case LTH_OP_SILU: case LTH_OP_SOFTPLUS:
+    case LTH_OP_HARDSWISH: case LTH_OP_MAXIMUM: case LTH_OP_MINIMUM: case LTH_OP_POW: case LTH_OP_WHERE: case LTH_OP_VAR: case LTH_OP_MATMUL:
+    case LTH_OP_MSE_LOSS: return false;
+    case LTH_OP_LINEAR: return i[0] != LT_ACT_NONE;
+    case LTH_OP_CONV2D: return i[7] != LT_ACT_NONE || i[8] != 0;
+    case LTH_OP_BATCH_NORM: return i[1] != LT_ACT_NONE;
+    default: return true;
+    }
+}
+
+static bool reads_input(const lth_tape_node *node, int k) {
+    switch (node->call.op) {
+    case LTH_OP_EXP: case LTH_OP_SQRT: case LTH_OP_RELU: case LTH_OP_TANH: case LTH_OP_SIGMOID: case LTH_OP_RSQRT: case LTH_OP_RECIPROCAL:
+    case LTH_OP_SOFTMAX: case LTH_OP_LOG_SOFTMAX: case LTH_OP_SIGN: case LTH_OP_FLOOR: case LTH_OP_CEIL: case LTH_OP_ROUND:
+    case LTH_OP_CUMSUM: return false;
+    case LTH_OP_MUL: return node->in[!k]->requires_grad; /* as the other's slope */
+    case LTH_OP_WHERE: return k == 0;
+    default: return true;
+    }
+}
+
 static lt_status changed(const lth_tape_node *node, const char *what, int k, lth_error *err) {
     const char *name = node->custom ? node->custom->name : lth_op_name(node->call.op);
-    return lth_fail(err, LT_ESTATE, "backward of %s: its %s %d was changed in place after forward (by lt_raw with LT_WRITE?), and its gradient "
-                    "needs the old values; change a copy made by lt_clone", name, what, k);
+    return lth_fail(err, LT_ESTATE, "backward of %s: its %s %d was changed in place after forward (by lt_raw with LT_WRITE, or an lt_..._ function?), and "
+                    "its gradient needs the old values; change a copy made by lt_clone", name, what, k);
 }
 
 static lt_status check_versions(const lth_tape_node *node, lth_error *err) {
     for (int k = 0; k < node->call.n_in; k++) {
-        if (node->in[k] && lth_root(node->in[k])->version != node->in_version[k]) {
+        if (node->in[k] && lth_root(node->in[k])->version != node->in_version[k] && reads_input(node, k)) {
             return changed(node, "input", k, err);
         }
     }
-    for (int k = 0; k < node->call.n_out; k++) {
+    for (int k = 0; k < node->call.n_out && reads_outputs(node); k++) {
         if (lth_root(node->out[k])->version != node->out_version[k]) {
             return changed(node, "output", k, err);
         }

@@ -12,6 +12,16 @@ static void set_grad_enabled(lt_ctx *ctx, bool enabled, bool *before) {
     ctx->engine->grad_enabled = enabled;
 }
 
+static void set_inference(lt_ctx *ctx, bool inference, bool *before) {
+    if (before) {
+        *before = ctx->engine->inference;
+    }
+    if (ctx->error.code == LT_OK) { /* a scope that a failure ends must still be closed */
+        LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_set_inference", );
+    }
+    ctx->engine->inference = inference;
+}
+
 static lt_tensor *detach(lt_ctx *ctx, lt_tensor *x) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_detach", NULL);
     if (!lth_given(ctx, x, 2, "lt_detach", LTH_CALLER)) {
@@ -85,4 +95,5 @@ const lt_autograd_api lth_autograd_table = {
     .grad = grad_of,
     .custom_apply = custom_apply,
     .save_for_backward = save_for_backward,
+    .set_inference = set_inference,
 };

@@ -64,6 +64,49 @@ bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_te
     return true;
 }
 
+/* Whoever had x as it was, has it under the new name. Nodes older than the one that made x cannot. */
+static void hand_over(lth_tape *tape, const lth_tape_node *maker, lt_tensor *x, lt_tensor *old) {
+    for (lth_tape_node *node = tape->last; node && node != maker; node = node->previous) {
+        for (int k = 0; k < node->call.n_in; k++) {
+            if (node->in[k] == x) {
+                node->in[k] = old;
+                node->call.in[k] = &old->a;
+            }
+        }
+        for (int k = 0; k < node->n_saved; k++) {
+            node->saved[k] = node->saved[k] == x ? old : node->saved[k];
+        }
+    }
+}
+
+bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
+    lt_tensor *old = lth_tensor_alias(e, x, NULL);
+    lth_tape *tape = tape_of(e);
+    if (!old || !tape) {
+        return false;
+    }
+    old->node = x->node;
+    old->out_index = x->out_index;
+    old->is_leaf = x->is_leaf;
+    old->requires_grad = x->requires_grad;
+    if (old->node) {
+        old->node->out[x->out_index] = old;
+        old->node->call.out[x->out_index] = &old->a;
+    }
+    hand_over(tape, old->node, x, old);
+    x->version++;
+    x->rewritten++;
+    x->node = y->node;
+    x->out_index = y->out_index;
+    x->is_leaf = y->is_leaf;
+    x->requires_grad = y->requires_grad;
+    if (x->node) { /* the kernel's backward reads y's memory, which holds the same */
+        x->node->out[x->out_index] = x;
+        x->node->out_version[x->out_index] = x->version;
+    }
+    return true;
+}
+
 void lth_tape_keep_context(lth_engine *e, lth_tape_node *node) {
     node->next_context = e->tape->contexts;
     e->tape->contexts = node;

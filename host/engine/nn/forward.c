@@ -109,9 +109,10 @@ lt_tensor *lth_run_batch_norm(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_tensor
 }
 
 lt_tensor *lth_run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
-    static const lth_op ops[] = {0, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU, LTH_OP_GELU};
+    static const lth_op ops[] = {0, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU, LTH_OP_GELU, LTH_OP_LEAKY_RELU, LTH_OP_ELU, LTH_OP_SILU,
+                                 LTH_OP_SOFTPLUS, LTH_OP_HARDSWISH};
     int64_t act = l->attrs.i[0];
-    lth_attrs attrs = {.i = {act == LT_ACT_GELU_TANH}};
+    lth_attrs attrs = {.i = {act == LT_ACT_GELU_TANH}, .f = {l->attrs.f[0], l->attrs.f[1]}};
     return act == LT_ACT_NONE ? x : lth_apply(ctx, ops[act], &x, 1, &attrs, caller);
 }
 
@@ -215,7 +216,7 @@ static bool act_fuses(const lt_module *l, const lt_module *act) {
     if (act->kind != LTH_ACTIVATION) {
         return false;
     }
-    bool any = l->kind == LTH_LINEAR, relu = l->kind == LTH_CONV2D_LAYER || l->kind == LTH_BATCH_NORM_LAYER;
+    bool any = l->kind == LTH_LINEAR && act->attrs.i[0] <= LT_ACT_GELU_TANH, relu = l->kind == LTH_CONV2D_LAYER || l->kind == LTH_BATCH_NORM_LAYER;
     return any || (relu && act->attrs.i[0] == LT_ACT_RELU);
 }
 

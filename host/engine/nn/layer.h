@@ -110,6 +110,7 @@ lt_module *lth_make_max_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts);
 lt_module *lth_make_avg_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts);
 lt_module *lth_make_flatten(lt_ctx *ctx, int32_t start_dim);
 lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act);
+lt_module *lth_make_activation_with(lt_ctx *ctx, lt_activation act, double first, double second);
 lt_module *lth_make_dropout(lt_ctx *ctx, double p);
 /* ---- make_transformer.c ---- */
 lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);

@@ -166,22 +166,38 @@ lt_module *lth_make_flatten(lt_ctx *ctx, int32_t start_dim) {
     return module;
 }
 
-lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act) {
-    static const char *const types[] = {"Identity", "ReLU", "Tanh", "Sigmoid", "GELU", "GELU"};
-    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_activation", NULL);
-    lth_modules *m = lth_open_tree(ctx, "lt_nn_activation", LTH_CALLER);
+static lt_module *make_activation(lt_ctx *ctx, lt_activation act, double first, double second, const char *op, void *caller) {
+    static const char *const types[] = {"Identity", "ReLU", "Tanh", "Sigmoid", "GELU", "GELU", "LeakyReLU", "ELU", "SiLU", "Softplus", "Hardswish"};
+    lth_modules *m = lth_open_tree(ctx, op, caller);
     if (!m) {
         return NULL;
     }
-    if (act < LT_ACT_NONE || act > LT_ACT_GELU_TANH) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_nn_activation", LTH_CALLER, "lt_nn_activation: no activation has the number %d", act);
+    if (act < LT_ACT_NONE || act > LT_ACT_HARDSWISH) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: no activation has the number %d", op, act);
         return NULL;
     }
-    lt_module *module = lth_module_new(ctx, m, LTH_ACTIVATION, types[act], "lt_nn_activation");
+    if (act == LT_ACT_SOFTPLUS && !(first > 0)) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: beta of softplus must be more than 0, got %g", op, first);
+        return NULL;
+    }
+    lt_module *module = lth_module_new(ctx, m, LTH_ACTIVATION, types[act], op);
     if (module) {
         module->attrs.i[0] = act;
+        module->attrs.f[0] = first;
+        module->attrs.f[1] = second;
     }
     return module;
+}
+
+/* PyTorch's numbers where an activation has any. */
+lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_activation", NULL);
+    return make_activation(ctx, act, act == LT_ACT_LEAKY_RELU ? 0.01 : 1, 20, "lt_nn_activation", LTH_CALLER);
+}
+
+lt_module *lth_make_activation_with(lt_ctx *ctx, lt_activation act, double first, double second) {
+    LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_activation_with", NULL);
+    return make_activation(ctx, act, first, second, "lt_nn_activation_with", LTH_CALLER);
 }
 
 lt_module *lth_make_dropout(lt_ctx *ctx, double p) {

@@ -285,4 +285,5 @@ const lt_nn_api lth_nn_table = {
     .init = lth_make_init,
     .layer_norm = lth_make_layer_norm,
     .embedding = lth_make_embedding,
+    .activation_with = lth_make_activation_with,
 };

@@ -164,6 +164,14 @@ lt_tensor *lth_autocast(lt_ctx *ctx, lt_tensor *x, int policy) {
 
 /* ---- one operation ---- */
 
+lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, lth_op op, lth_error *err) {
+    if (x->rewritten == x->base->rewritten || !ctx->engine->grad_enabled || ctx->engine->inference) {
+        return LT_OK;
+    }
+    return lth_fail(err, LT_ESTATE, "%s: its input %s is a view of a tensor that was changed in place after the view was made; make the view again",
+                    lth_op_name(op), lth_shown(&x->a).text);
+}
+
 typedef struct job {
     lth_call call;
     lt_tensor *in[LTH_MAX_IN], *out[LTH_MAX_OUT];
@@ -209,6 +217,9 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
             if (!x) {
                 return ctx->error.code;
             }
+        }
+        if (x->base && x->requires_grad) {
+            LTH_GOOD(lth_need_fresh_view(ctx, x, j->call.op, &ctx->error));
         }
         j->in[k] = x;
         j->call.in[k] = &x->a;

@@ -35,6 +35,9 @@ lt_tensor *lth_flatten(lt_ctx *ctx, lt_tensor *x, int start_dim);
  * False: out of memory. */
 typedef struct lth_ran { const lth_kernel *kernel; lth_device *device; lth_step_block *workspace; } lth_ran;
 bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_tensor *const *out, const lth_ran *ran);
+/* x was changed in place and holds what y, just made, holds: x takes y's place on the tape, and what it was before lives on as a tensor that
+ * only the tape knows. False: out of memory. (autograd/tape.c) */
+bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y);
 /* Memory and strides of a view of `in`; out has its shape already. Used by forward on values and by backward on gradients. */
 void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out);
 /* Runs one kernel on arrays that exist, without tape; for what the engine itself computes. */

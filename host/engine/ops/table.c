@@ -351,7 +351,7 @@ const lt_tensor_api lth_tensor_table = {
     .layer_norm = api_layer_norm, .embedding = lth_api_embedding, .attention = api_attention, .self_attention = api_self_attention,
 #define LTH_SLOT(name, OP) .name = lth_api_##name,
     LTH_ARITH_BINARY(LTH_SLOT) LTH_ARITH_UNARY(LTH_SLOT) LTH_ARITH_NUMBER(LTH_SLOT) LTH_ARITH_NUMBERS(LTH_SLOT)
-    LTH_ARITH_REDUCE(LTH_SLOT) LTH_ARITH_SPREAD(LTH_SLOT) LTH_ARITH_ALONG(LTH_SLOT)
+    LTH_ARITH_REDUCE(LTH_SLOT) LTH_ARITH_SPREAD(LTH_SLOT) LTH_ARITH_ALONG(LTH_SLOT) LTH_INPLACE(LTH_SLOT)
 #undef LTH_SLOT
     .where = lth_api_where, .argmin = lth_api_argmin, .cumsum = lth_api_cumsum,
     .nll_loss = lth_api_nll_loss, .l1_loss = lth_api_l1_loss, .smooth_l1_loss = lth_api_smooth_l1_loss, .huber_loss = lth_api_huber_loss,

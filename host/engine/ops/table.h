@@ -44,6 +44,18 @@ LTH_ARITH_NUMBERS(LTH__NUMBERS)
 LTH_ARITH_REDUCE(LTH__REDUCE)
 LTH_ARITH_SPREAD(LTH__SPREAD)
 LTH_ARITH_ALONG(LTH__ALONG)
+/* inplace.c */
+#define LTH_INPLACE(X) X(add_, ) X(sub_, ) X(mul_, ) X(div_, ) X(add_scalar_, ) X(mul_scalar_, ) X(relu_, ) X(clamp_, ) X(copy_, ) X(fill_, )
+lt_tensor *lth_api_add_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+lt_tensor *lth_api_sub_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+lt_tensor *lth_api_mul_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+lt_tensor *lth_api_div_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+lt_tensor *lth_api_add_scalar_(lt_ctx *ctx, lt_tensor *x, double value);
+lt_tensor *lth_api_mul_scalar_(lt_ctx *ctx, lt_tensor *x, double value);
+lt_tensor *lth_api_relu_(lt_ctx *ctx, lt_tensor *x);
+lt_tensor *lth_api_clamp_(lt_ctx *ctx, lt_tensor *x, double low, double high);
+lt_tensor *lth_api_copy_(lt_ctx *ctx, lt_tensor *x, lt_tensor *source);
+lt_tensor *lth_api_fill_(lt_ctx *ctx, lt_tensor *x, double value);
 lt_tensor *lth_api_where(lt_ctx *ctx, lt_tensor *condition, lt_tensor *a, lt_tensor *b);
 lt_tensor *lth_api_argmin(lt_ctx *ctx, lt_tensor *x, int32_t dim, bool keepdim);
 lt_tensor *lth_api_cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim);

@@ -82,6 +82,9 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
         lth_fail(&ctx->error, LT_EINVAL, "%s: input 0 is NULL, and no earlier call failed", lth_op_name(op));
         return NULL;
     }
+    if (x->base && x->requires_grad && lth_need_fresh_view(ctx, x, op, &ctx->error) != LT_OK) {
+        return NULL;
+    }
     lt_tensor *y = lth_tensor_alias(e, x, &ctx->error);
     if (!y) {
         return NULL;

@@ -127,6 +127,7 @@ lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err) {
     }
     alias->a = t->a;
     alias->base = lth_root(t);
+    alias->rewritten = alias->base->rewritten;
     alias->data_home = t->data_home;
     return alias;
 }

@@ -19,6 +19,7 @@ struct lt_tensor {
     struct lt_tensor *grad;         /* of a leaf, or while backward runs */
     uint32_t version;               /* counts in-place changes of the memory */
     uint32_t retained;              /* lt_retain calls open */
+    uint32_t rewritten;             /* in-place changes that gradients know of; of a view: its base's when it was made */
     uint8_t requires_grad, is_leaf, lasting, grad_fresh; /* grad_fresh: of a gradient: it holds nothing yet; the first write need not add */
     uint8_t out_index;              /* which output of node */
     void *block;                    /* lasting memory of its own; NULL otherwise */

@@ -38,12 +38,26 @@ typedef struct lt_autograd_api {
     lt_tensor *(*grad)(lt_ctx *ctx, const lt_tensor *x); /* of a leaf; NULL without error where there is none */
     lt_tensor *(*custom_apply)(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *inputs, int32_t n_inputs, const void *context, size_t context_size);
     void (*save_for_backward)(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x);
+    void (*set_inference)(lt_ctx *ctx, bool inference, bool *before);
 } lt_autograd_api;
 extern LT_HIDDEN const struct lt_autograd_api *lt__autograd LT__NEEDS_PLUGIN("lt__autograd");
 
 /* Turns the recording of gradients on or off; *before (or NULL) gets what it was, to be put back. On in training_step, off in the
  * other steps. [trainer] */
 LT_INLINE void lt_set_grad_enabled(lt_ctx *ctx, bool enabled, bool *before) { lt__autograd->set_grad_enabled(ctx, enabled, before); }
+/* A scope without gradients:
+ *     bool before = lt_no_grad_begin(ctx);
+ *     lt_mul_scalar_(ctx, weight, 0.5);
+ *     lt_no_grad_end(ctx, before);
+ * Scopes may be nested; the end puts back what the begin found, also after a failure. [trainer] */
+LT_INLINE bool lt_no_grad_begin(lt_ctx *ctx) {
+    bool before = true;
+    lt__autograd->set_grad_enabled(ctx, false, &before);
+    return before;
+}
+LT_INLINE void lt_no_grad_end(lt_ctx *ctx, bool before) { lt__autograd->set_grad_enabled(ctx, before, NULL); }
+/* Turns inference on or off: no operation is recorded, whatever lt_set_grad_enabled says; *before (or NULL) gets what it was. [trainer] */
+LT_INLINE void lt_set_inference(lt_ctx *ctx, bool inference, bool *before) { lt__autograd->set_inference(ctx, inference, before); }
 /* x without its history; shares its memory. [trainer] */
 LT_INLINE lt_tensor *lt_detach(lt_ctx *ctx, lt_tensor *x) { return lt__autograd->detach(ctx, x); }
 /* Makes x, a leaf of a float dtype, collect a gradient (or not); returns x. LT_ESTATE for a result of an operation. [trainer] */

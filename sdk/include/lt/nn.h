@@ -99,6 +99,7 @@ typedef struct lt_nn_api {
     lt_tensor *(*recurrent_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
     lt_module *(*layer_norm)(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
     lt_module *(*embedding)(lt_ctx *ctx, int64_t count, int64_t width);
+    lt_module *(*activation_with)(lt_ctx *ctx, lt_activation act, double first, double second);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -147,6 +148,14 @@ LT_INLINE lt_module *lt_nn_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT
 LT_INLINE lt_module *lt_nn_sigmoid(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_SIGMOID); }
 LT_INLINE lt_module *lt_nn_gelu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU); }
 LT_INLINE lt_module *lt_nn_gelu_tanh(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_GELU_TANH); }
+LT_INLINE lt_module *lt_nn_silu(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_SILU); }
+LT_INLINE lt_module *lt_nn_hardswish(lt_ctx *ctx) { return lt__nn->activation(ctx, LT_ACT_HARDSWISH); }
+/* With the numbers of lt_leaky_relu, lt_elu, lt_softplus; PyTorch's are 0.01; 1; 1 and 20, which lt_nn_activation takes. LT_EINVAL. */
+LT_INLINE lt_module *lt_nn_leaky_relu(lt_ctx *ctx, double slope) { return lt__nn->activation_with(ctx, LT_ACT_LEAKY_RELU, slope, 0); }
+LT_INLINE lt_module *lt_nn_elu(lt_ctx *ctx, double alpha) { return lt__nn->activation_with(ctx, LT_ACT_ELU, alpha, 0); }
+LT_INLINE lt_module *lt_nn_softplus(lt_ctx *ctx, double beta, double threshold) {
+    return lt__nn->activation_with(ctx, LT_ACT_SOFTPLUS, beta, threshold);
+}
 /* Long short-term memory (Hochreiter and Schmidhuber 1997; gates i, f, g, o as torch.nn.LSTM): (T, B, I) -> (T, B, D H), or (B, T, ...) with
  * batch_first; D is 2 where bidirectional, the two directions side by side. Parameters weight_ih_l0 (4H, I or D H), weight_hh_l0 (4H, H),
  * bias_ih_l0, bias_hh_l0 (4H), then _l0_reverse, _l1, ...; all from U(-1/sqrt H, 1/sqrt H). lt_forward begins with a state of zeros and gives y

@@ -22,7 +22,8 @@ typedef struct lt_view {
 } lt_view;
 
 typedef int32_t lt_activation;
-enum { LT_ACT_NONE = 0, LT_ACT_RELU = 1, LT_ACT_TANH = 2, LT_ACT_SIGMOID = 3, LT_ACT_GELU = 4, LT_ACT_GELU_TANH = 5 };
+enum { LT_ACT_NONE = 0, LT_ACT_RELU = 1, LT_ACT_TANH = 2, LT_ACT_SIGMOID = 3, LT_ACT_GELU = 4, LT_ACT_GELU_TANH = 5,
+       LT_ACT_LEAKY_RELU = 6, LT_ACT_ELU = 7, LT_ACT_SILU = 8, LT_ACT_SOFTPLUS = 9, LT_ACT_HARDSWISH = 10 };
 typedef int32_t lt_reduction;
 enum { LT_MEAN = 0, LT_SUM = 1, LT_NONE = 2, LT_BATCHMEAN = 3 }; /* LT_BATCHMEAN: the sum over the first size; lt_kl_div only */
 
@@ -208,6 +209,17 @@ typedef struct lt_tensor_api {
     lt_tensor *(*kl_div)(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
     lt_tensor *(*cosine_similarity)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, int32_t dim, double eps);
     lt_tensor *(*cosine_embedding_loss)(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, lt_tensor *target, const lt_loss_opts *opts);
+    /* -- in place -- */
+    lt_tensor *(*add_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+    lt_tensor *(*sub_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+    lt_tensor *(*mul_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+    lt_tensor *(*div_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *other);
+    lt_tensor *(*add_scalar_)(lt_ctx *ctx, lt_tensor *x, double value);
+    lt_tensor *(*mul_scalar_)(lt_ctx *ctx, lt_tensor *x, double value);
+    lt_tensor *(*relu_)(lt_ctx *ctx, lt_tensor *x);
+    lt_tensor *(*clamp_)(lt_ctx *ctx, lt_tensor *x, double low, double high);
+    lt_tensor *(*copy_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *source);
+    lt_tensor *(*fill_)(lt_ctx *ctx, lt_tensor *x, double value);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
 
@@ -345,6 +357,24 @@ LT_INLINE lt_tensor *lt_softplus(lt_ctx *ctx, lt_tensor *x, double beta, double 
 LT_INLINE lt_tensor *lt_hardswish(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->hardswish(ctx, x); }
 /* Training: each element 0 with probability p, else x / (1 - p); otherwise x. p in [0, 1]. Srivastava et al. 2014, JMLR 15. LT_EINVAL. */
 LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training) { return lt__tensor->dropout(ctx, x, p, training); }
+
+/* ---- in place [trainer] ----
+ * x becomes the result, and is returned; shape and dtype stay, the other operand broadcasts to them. While gradients are recorded: a leaf that
+ * requires one, a view, and what outlives the step are refused (LT_ESTATE), and backward of what needed the old values fails, naming the
+ * operation and its argument. LT_ESHAPE, LT_EDTYPE. */
+LT_INLINE lt_tensor *lt_add_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->add_(ctx, x, other); } /* x += other */
+LT_INLINE lt_tensor *lt_sub_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->sub_(ctx, x, other); } /* x -= other */
+LT_INLINE lt_tensor *lt_mul_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->mul_(ctx, x, other); } /* x *= other */
+LT_INLINE lt_tensor *lt_div_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->div_(ctx, x, other); } /* x /= other; floats */
+LT_INLINE lt_tensor *lt_add_scalar_(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->add_scalar_(ctx, x, value); }
+LT_INLINE lt_tensor *lt_mul_scalar_(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->mul_scalar_(ctx, x, value); }
+LT_INLINE lt_tensor *lt_relu_(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->relu_(ctx, x); }
+LT_INLINE lt_tensor *lt_clamp_(lt_ctx *ctx, lt_tensor *x, double low, double high) { return lt__tensor->clamp_(ctx, x, low, high); } /* as lt_clamp */
+/* x takes the values of source, which is cast and broadcast to x; their gradient goes to source. */
+LT_INLINE lt_tensor *lt_copy_(lt_ctx *ctx, lt_tensor *x, lt_tensor *source) { return lt__tensor->copy_(ctx, x, source); }
+/* Every element = value, 0; x has no history then. */
+LT_INLINE lt_tensor *lt_fill_(lt_ctx *ctx, lt_tensor *x, double value) { return lt__tensor->fill_(ctx, x, value); }
+LT_INLINE lt_tensor *lt_zero_(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->fill_(ctx, x, 0); }
 
 /* ---- reductions [trainer] ----
  * dims: ndims numbers, borrowed; ndims 0: all. keepdim leaves reduced dimensions as 1. LT_EINDEX, LT_EDTYPE. */

@@ -126,6 +126,7 @@ struct lt_module {
     lt_pool2d_opts pool;
     int32_t number; /* start_dim or activation */
     double eps;
+    double p, q; /* an activation's numbers */
     bool frozen;
     bool batch_first;
     bool evaluates; /* lt_train(.., false) */

@@ -89,6 +89,23 @@ LT_MOCK__MAP1(elu, v > 0 ? v : expm1(v) * p)
 LT_MOCK__MAP2(clamp, lt_mock__between(v, p, q))
 LT_MOCK__MAP2(softplus, v * p > q ? v : log1p(exp(v * p)) / p)
 
+LT_MOCK lt_tensor *lt_mock__activate_with(lt_ctx *ctx, lt_tensor *x, lt_activation act, double p, double q) {
+    switch (act) {
+    case LT_ACT_LEAKY_RELU:
+        return lt_mock__leaky_relu(ctx, x, p);
+    case LT_ACT_ELU:
+        return lt_mock__elu(ctx, x, p);
+    case LT_ACT_SILU:
+        return lt_mock__silu(ctx, x);
+    case LT_ACT_SOFTPLUS:
+        return lt_mock__softplus(ctx, x, p, q);
+    case LT_ACT_HARDSWISH:
+        return lt_mock__hardswish(ctx, x);
+    default:
+        return lt_mock__activate(ctx, x, act);
+    }
+}
+
 /* ---- reductions ---- */
 /* The sum over dims, without them, tells shape and place; `how` says what is made of the elements that meet: 'M' max, 'm' min, 'p' product,
  * 'l' log-sum-exp, 'v' variance, 's' standard deviation. */
@@ -193,5 +210,36 @@ LT_MOCK lt_tensor *lt_mock__cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
         }
     }
     return y;
+}
+
+/* ---- in place: without gradients there is nothing to keep ---- */
+LT_MOCK lt_tensor *lt_mock__becomes(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) {
+    if (x && y && (x->n != y->n || x->dtype != y->dtype)) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_ESHAPE, "the result does not fit what it is to replace");
+    }
+    for (int64_t i = 0; x && y && i < x->n; i++) {
+        lt_mock_put(x, i, lt_mock_get(y, i));
+    }
+    return x && y ? x : NULL;
+}
+LT_MOCK lt_tensor *lt_mock__add_(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) { return lt_mock__becomes(ctx, x, lt_mock__add(ctx, x, y)); }
+LT_MOCK lt_tensor *lt_mock__sub_(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) { return lt_mock__becomes(ctx, x, lt_mock__sub(ctx, x, y)); }
+LT_MOCK lt_tensor *lt_mock__mul_(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) { return lt_mock__becomes(ctx, x, lt_mock__mul(ctx, x, y)); }
+LT_MOCK lt_tensor *lt_mock__div_(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) { return lt_mock__becomes(ctx, x, lt_mock__div(ctx, x, y)); }
+LT_MOCK lt_tensor *lt_mock__add_scalar_(lt_ctx *ctx, lt_tensor *x, double v) { return lt_mock__becomes(ctx, x, lt_mock__add_scalar(ctx, x, v)); }
+LT_MOCK lt_tensor *lt_mock__mul_scalar_(lt_ctx *ctx, lt_tensor *x, double v) { return lt_mock__becomes(ctx, x, lt_mock__mul_scalar(ctx, x, v)); }
+LT_MOCK lt_tensor *lt_mock__relu_(lt_ctx *ctx, lt_tensor *x) { return lt_mock__becomes(ctx, x, lt_mock__relu(ctx, x)); }
+LT_MOCK lt_tensor *lt_mock__clamp_(lt_ctx *ctx, lt_tensor *x, double low, double high) {
+    return lt_mock__becomes(ctx, x, lt_mock__clamp(ctx, x, low, high));
+}
+LT_MOCK lt_tensor *lt_mock__fill_(lt_ctx *ctx, lt_tensor *x, double v) {
+    LT_MOCK__NEED(x, NULL);
+    return lt_mock__becomes(ctx, x, lt_mock__full(ctx, x->dtype, x->ndim, x->shape, v));
+}
+LT_MOCK lt_tensor *lt_mock__copy_(lt_ctx *ctx, lt_tensor *x, lt_tensor *source) {
+    lt_tensor *zero;
+    LT_MOCK__NEED(x && source, NULL);
+    zero = lt_mock__full(ctx, x->dtype, x->ndim, x->shape, 0);
+    return zero ? lt_mock__becomes(ctx, x, lt_mock__add(ctx, zero, source)) : NULL;
 }
 #endif

@@ -10,6 +10,12 @@ LT_MOCK void lt_mock__set_grad_enabled(lt_ctx *ctx, bool enabled, bool *before) 
         *before = !enabled;
     }
 }
+LT_MOCK void lt_mock__set_inference(lt_ctx *ctx, bool inference, bool *before) {
+    (void)ctx;
+    if (before) {
+        *before = !inference;
+    }
+}
 LT_MOCK lt_tensor *lt_mock__detach(lt_ctx *ctx, lt_tensor *x) {
     (void)ctx;
     return x;
@@ -125,6 +131,14 @@ LT_MOCK lt_module *lt_mock__nn_flatten(lt_ctx *ctx, int32_t start_dim) {
 LT_MOCK lt_module *lt_mock__nn_activation(lt_ctx *ctx, lt_activation act) {
     lt_module *m = lt_mock__module(ctx, LT_MOCK_ACT);
     m->number = act;
+    m->p = act == LT_ACT_LEAKY_RELU ? 0.01 : 1;
+    m->q = 20;
+    return m;
+}
+LT_MOCK lt_module *lt_mock__nn_activation_with(lt_ctx *ctx, lt_activation act, double first, double second) {
+    lt_module *m = lt_mock__nn_activation(ctx, act);
+    m->p = first;
+    m->q = second;
     return m;
 }
 LT_MOCK lt_module *lt_mock__nn_dropout(lt_ctx *ctx, double p) {
@@ -214,7 +228,7 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
     case LT_MOCK_FLATTEN:
         return lt_mock__flatten(ctx, x, m->number);
     case LT_MOCK_ACT:
-        return lt_mock__activate(ctx, x, m->number);
+        return lt_mock__activate_with(ctx, x, m->number, m->p, m->q);
     case LT_MOCK_LAYER_NORM: return lt_mock__layer_norm(ctx, x, m->weight, m->bias, m->eps);
     case LT_MOCK_EMBEDDING: return lt_mock__embedding(ctx, x, m->weight, NULL);
     case LT_MOCK_DROPOUT:

@@ -130,7 +130,17 @@ static const lt_tensor_api lt_mock__table_tensor = {.struct_size = sizeof(lt_ten
                                      .std = lt_mock__std,
                                      .prod = lt_mock__prod,
                                      .logsumexp = lt_mock__logsumexp,
-                                     .cumsum = lt_mock__cumsum};
+                                     .cumsum = lt_mock__cumsum,
+                                     .add_ = lt_mock__add_,
+                                     .sub_ = lt_mock__sub_,
+                                     .mul_ = lt_mock__mul_,
+                                     .div_ = lt_mock__div_,
+                                     .add_scalar_ = lt_mock__add_scalar_,
+                                     .mul_scalar_ = lt_mock__mul_scalar_,
+                                     .relu_ = lt_mock__relu_,
+                                     .clamp_ = lt_mock__clamp_,
+                                     .copy_ = lt_mock__copy_,
+                                     .fill_ = lt_mock__fill_};
 static const lt_autograd_api lt_mock__table_autograd = {sizeof(lt_autograd_api),
                                          0,
                                          lt_mock__set_grad_enabled,
@@ -139,7 +149,8 @@ static const lt_autograd_api lt_mock__table_autograd = {sizeof(lt_autograd_api),
                                          lt_mock__backward,
                                          lt_mock__grad,
                                          lt_mock__custom_apply,
-                                         lt_mock__save_for_backward};
+                                         lt_mock__save_for_backward,
+                                         lt_mock__set_inference};
 static const lt_nn_api lt_mock__table_nn = {.struct_size = sizeof(lt_nn_api),
                              .linear = lt_mock__nn_linear,
                              .conv2d = lt_mock__nn_conv2d,
@@ -175,7 +186,8 @@ static const lt_nn_api lt_mock__table_nn = {.struct_size = sizeof(lt_nn_api),
                              .residual = lt_mock__nn_residual,
                              .init = lt_mock__nn_init,
                              .layer_norm = lt_mock__nn_layer_norm,
-                             .embedding = lt_mock__nn_embedding};
+                             .embedding = lt_mock__nn_embedding,
+                             .activation_with = lt_mock__nn_activation_with};
 static const lt_trainer_api lt_mock__table_trainer = {sizeof(lt_trainer_api),
                                        0,
                                        lt_mock__now,
