@@ -378,3 +378,16 @@ size_t lth_dtype_size(int32_t dtype) {
     static const uint8_t sizes[] = {0, 8, 4, 2, 2, 8, 4, 1, 1};
     return dtype >= LT_F64 && dtype <= LT_BOOL ? sizes[dtype] : 0;
 }
+
+const char *lth_with_commas(uint64_t number, char out[32]) {
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number), used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0) {
+            out[used++] = ',';
+        }
+        out[used++] = digits[i];
+    }
+    out[used] = 0;
+    return out;
+}

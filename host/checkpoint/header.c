@@ -1,5 +1,6 @@
 /* checkpoint/header.c - the 512 bytes at the front of a checkpoint: encoding, and decoding with a precise word for whatever is wrong.
  * Every byte is accounted for: 0..143 by a checksum, the rest must be as written. Knows nothing of HDF5 and opens no file. */
+#include "base/str.h"
 #include "checkpoint/internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -45,19 +46,6 @@ void lth_ckpt_encode(const lth_ckpt_header *header, unsigned char block[LTH_CKPT
     block[FLAGS + 2] = facts->weights_only;
     memcpy(block + MONITOR, facts->monitor, strnlen(facts->monitor, MONITOR_SIZE - 1));
     put(block + CHECKSUM, XXH3_64bits(block, CHECKSUM), 8);
-}
-
-const char *lth_with_commas(uint64_t number, char out[32]) {
-    char digits[32];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number), used = 0;
-    for (int i = 0; i < length; i++) {
-        if (i && (length - i) % 3 == 0) {
-            out[used++] = ',';
-        }
-        out[used++] = digits[i];
-    }
-    out[used] = 0;
-    return out;
 }
 
 static lt_status truncated(const char *path, uint64_t have, uint64_t need, lth_error *err) {

@@ -17,8 +17,6 @@ void lth_ckpt_encode(const lth_ckpt_header *header, unsigned char block[LTH_CKPT
 /* block: the first `got` bytes of a file of file_size bytes. LT_EFORMAT says what is wrong with it. */
 lt_status lth_ckpt_decode(const unsigned char *block, size_t got, uint64_t file_size, const char *path, lth_ckpt_header *out,
                           lth_error *err);
-/* 61440 as "61,440". */
-const char *lth_with_commas(uint64_t number, char out[32]);
 
 /* ---- stream.c ---- */
 typedef struct lth_ckpt_file {

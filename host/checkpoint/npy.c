@@ -1,278 +1,47 @@
-/* checkpoint/npy.c - arrays saved by numpy.save: format versions 1 to 3, little endian, C order, the dtypes of lt/base.h. Refuses
- * pickled objects, records, big-endian numbers and Fortran order, saying how to convert; evaluates nothing. */
-#include "base/str.h"
+/* checkpoint/npy.c - arrays saved by numpy.save, as snapshots. What their headers say is base/npy.c's. */
+#include "base/npy.h"
+#include "base/mem.h"
 #include "checkpoint/internal.h"
-#include <stdio.h>
-#include <string.h>
 
-enum { MOST_HEADER = 1 << 16 };
-
-typedef struct npy {
-    const char *path;
-    const char *at, *end; /* the header's text, NUL-terminated */
-    char descr[32];
-    bool has_descr, has_order, has_shape, fortran;
-    int32_t ndim;
-    int64_t shape[LT_MAX_DIMS];
-    lth_error *err;
-} npy;
-
-static bool malformed(npy *n, const char *what) {
-    lth_fail(n->err, LT_EFORMAT, "%s is not a valid .npy file: %s", n->path, what);
-    return false;
-}
-
-/* ---- the header: a Python dict of three entries ---- */
-
-static void skip_blanks(npy *n) {
-    while (*n->at == ' ' || *n->at == '\n' || *n->at == '\t') {
-        n->at++;
-    }
-}
-
-static bool take(npy *n, char c) {
-    skip_blanks(n);
-    if (*n->at != c) {
-        return false;
-    }
-    n->at++;
-    return true;
-}
-
-static bool take_word(npy *n, const char *word) {
-    skip_blanks(n);
-    size_t length = strlen(word);
-    if (strncmp(n->at, word, length) != 0) {
-        return false;
-    }
-    n->at += length;
-    return true;
-}
-
-/* A quoted text without escapes. */
-static bool take_text(npy *n, char *out, size_t size) {
-    skip_blanks(n);
-    char quote = *n->at;
-    size_t length = quote == '\'' || quote == '"' ? strcspn(n->at + 1, "'\"\\\n") : size;
-    if (length >= size || n->at[length + 1] != quote) {
-        return malformed(n, "a text in its header is too long or not closed");
-    }
-    memcpy(out, n->at + 1, length);
-    out[length] = 0;
-    n->at += length + 2;
-    return true;
-}
-
-static bool take_size(npy *n, int64_t *out) {
-    skip_blanks(n);
-    if (*n->at < '0' || *n->at > '9') {
-        return malformed(n, "a dimension in its header is no number");
-    }
-    *out = 0;
-    for (; *n->at >= '0' && *n->at <= '9'; n->at++) {
-        if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, *n->at - '0', out)) {
-            return malformed(n, "a dimension in its header is too large");
-        }
-    }
-    n->at += *n->at == 'L'; /* Python 2 */
-    return true;
-}
-
-static bool take_shape(npy *n) {
-    if (!take(n, '(')) {
-        return malformed(n, "the shape in its header is no tuple");
-    }
-    while (!take(n, ')')) {
-        int64_t size = 0;
-        if (!take_size(n, &size)) {
-            return false;
-        }
-        if (n->ndim == LT_MAX_DIMS) {
-            lth_fail(n->err, LT_EFORMAT, "%s has more than %d dimensions", n->path, LT_MAX_DIMS);
-            return false;
-        }
-        n->shape[n->ndim++] = size;
-        skip_blanks(n);
-        if (!take(n, ',') && *n->at != ')') {
-            return malformed(n, "the shape in its header is no tuple");
-        }
-    }
-    return true;
-}
-
-static bool take_descr(npy *n) {
-    skip_blanks(n);
-    if (*n->at == '[') {
-        lth_fail(n->err, LT_EDTYPE, "%s holds records; save one plain array: numpy.save(path, x[\"field\"])", n->path);
-        return false;
-    }
-    return take_text(n, n->descr, sizeof n->descr);
-}
-
-static bool take_entry(npy *n) {
-    char key[32];
-    if (!take_text(n, key, sizeof key)) {
-        return false;
-    }
-    bool *seen = !strcmp(key, "descr")           ? &n->has_descr
-                 : !strcmp(key, "fortran_order") ? &n->has_order
-                 : !strcmp(key, "shape")         ? &n->has_shape
-                                                 : NULL;
-    if (!seen || *seen || !take(n, ':')) {
-        return malformed(n, seen && *seen ? "an entry of its header stands twice" : "its header has an unknown entry");
-    }
-    *seen = true;
-    if (seen == &n->has_descr) {
-        return take_descr(n);
-    }
-    if (seen == &n->has_shape) {
-        return take_shape(n);
-    }
-    n->fortran = take_word(n, "True");
-    return n->fortran || take_word(n, "False") || malformed(n, "fortran_order is neither True nor False");
-}
-
-static bool parse(npy *n) {
-    if (!take(n, '{')) {
-        return malformed(n, "its header is no dict");
-    }
-    while (!take(n, '}')) {
-        if (!take_entry(n)) {
-            return false;
-        }
-        skip_blanks(n);
-        if (!take(n, ',') && *n->at != '}') {
-            return malformed(n, "its header is no dict");
-        }
-    }
-    skip_blanks(n);
-    if (n->at != n->end) {
-        return malformed(n, "something follows the dict in its header");
-    }
-    return (n->has_descr && n->has_order && n->has_shape) || malformed(n, "its header lacks descr, fortran_order or shape");
-}
-
-/* ---- what it means ---- */
-
-static lt_dtype find_dtype(npy *n) {
-    static const struct { const char *name; lt_dtype dtype; } known[] = {{"f8", LT_F64}, {"f4", LT_F32}, {"f2", LT_F16}, {"i8", LT_I64},
-                                                                         {"i4", LT_I32}, {"u1", LT_U8}, {"b1", LT_BOOL}};
-    char order = n->descr[0];
-    const char *name = n->descr + (order == '<' || order == '|' || order == '>' || order == '=');
-    lt_dtype found = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        found = !strcmp(name, known[i].name) ? known[i].dtype : found;
-    }
-    if (!found) {
-        bool object = name[0] == 'O';
-        lth_fail(n->err, LT_EDTYPE, "%s holds %s \"%s\"; f8, f4, f2, i8, i4, u1 and b1 are read: convert with x.astype(\"float32\")",
-                 n->path, object ? "Python objects," : "numbers of dtype", n->descr);
-        return 0;
-    }
-    if (lth_dtype_size(found) > 1 && order != '<') {
-        lth_fail(n->err, LT_EDTYPE, "%s holds %s numbers (dtype \"%s\"); convert with x.astype(\"<%s\")", n->path,
-                 order == '>' ? "big-endian" : "not little-endian", n->descr, name);
-        return 0;
-    }
-    return found;
-}
-
-static bool data_size(npy *n, lt_dtype dtype, uint64_t have, uint64_t *size) {
-    char a[32], b[32], shape[256];
-    uint64_t need = lth_dtype_size(dtype);
-    bool empty = false, large = false;
-    for (int i = 0; i < n->ndim; i++) {
-        empty |= n->shape[i] == 0;
-        large |= __builtin_mul_overflow(need, (uint64_t)n->shape[i], &need);
-    }
-    need = empty ? 0 : need;
-    lth_format_shape(shape, sizeof shape, n->shape, n->ndim);
-    if (large && !empty) {
-        lth_fail(n->err, LT_EFORMAT, "%s claims the shape %s, larger than any file", n->path, shape);
-    } else if (need > have) {
-        lth_fail(n->err, LT_EFORMAT, "%s is truncated: %s of %s bytes of data for shape %s", n->path, lth_with_commas(have, a),
-                 lth_with_commas(need, b), shape);
-    } else if (need < have) {
-        lth_fail(n->err, LT_EFORMAT, "%s holds %s bytes of data, shape %s needs %s", n->path, lth_with_commas(have, a), shape,
-                 lth_with_commas(need, b));
-    }
-    *size = need;
-    return need == have && (empty || !large);
-}
-
-static bool check_bools(npy *n, const unsigned char *data, size_t size) {
+static void check_bools(const char *path, const unsigned char *data, size_t size, lth_error *err) {
     for (size_t i = 0; i < size; i++) {
         if (data[i] > 1) {
-            lth_fail(n->err, LT_EFORMAT, "%s holds the bool %d at index %zu; 0 and 1 are possible", n->path, data[i], i);
-            return false;
+            lth_fail(err, LT_EFORMAT, "%s holds the bool %d at index %zu; 0 and 1 are possible", path, data[i], i);
+            return;
         }
     }
-    return true;
 }
 
-/* ---- the file ---- */
-
-/* The header's text into out (MOST_HEADER bytes); *data: where the array begins. */
-static bool read_header(npy *n, lth_ckpt_file *file, char *out, uint64_t *data) {
-    unsigned char front[12] = {0};
-    size_t got = file->size < sizeof front ? (size_t)file->size : sizeof front;
-    if (!lth_ckpt_file_read(file, 0, front, got)) {
-        lth_ckpt_file_fail(file, n->err);
-        return false;
-    }
-    if (got < 10 || memcmp(front, "\x93NUMPY", 6) != 0) {
-        return malformed(n, "it does not begin as one; make it with numpy.save");
-    }
-    if (front[6] < 1 || front[6] > 3) {
-        return malformed(n, "its format version is none of 1, 2 and 3");
-    }
-    uint64_t start = front[6] == 1 ? 10 : 12, length = front[8] | (uint64_t)front[9] << 8;
-    length |= front[6] == 1 ? 0 : (uint64_t)front[10] << 16 | (uint64_t)front[11] << 24;
-    if (length >= MOST_HEADER || start + length > file->size) {
-        return malformed(n, length >= MOST_HEADER ? "its header is too long" : "it ends inside its header");
-    }
-    if (!lth_ckpt_file_read(file, start, out, (size_t)length)) {
-        lth_ckpt_file_fail(file, n->err);
-        return false;
-    }
-    out[length] = 0;
-    n->at = out;
-    n->end = out + length;
-    *data = start + length;
-    return !memchr(out, 0, (size_t)length) || malformed(n, "its header holds a zero byte");
-}
-
-static void read_array(npy *n, lth_ckpt_file *file, lth_snapshot *out) {
-    char header[MOST_HEADER];
-    uint64_t start = 0, size = 0;
-    lt_dtype dtype;
-    if (!read_header(n, file, header, &start) || !parse(n) || !(dtype = find_dtype(n))) {
+static void read_array(const char *path, lth_ckpt_file *file, lth_snapshot *out, lth_error *err) {
+    lt_npy_header head = {.struct_size = sizeof head};
+    size_t have = file->size < LTH_NPY_FRONT ? (size_t)file->size : LTH_NPY_FRONT;
+    unsigned char *front = lth_alloc(have ? have : 1);
+    if (!front) {
+        lth_fail(err, LT_ENOMEM, "out of memory reading %s", path);
         return;
     }
-    if (n->fortran && n->ndim > 1) {
-        lth_fail(n->err, LT_EFORMAT, "%s is in Fortran order; save it with numpy.save(path, numpy.ascontiguousarray(x))", n->path);
-        return;
+    if (!lth_ckpt_file_read(file, 0, front, have)) {
+        lth_ckpt_file_fail(file, err);
+    } else {
+        lth_npy_parse(path, front, have, file->size, &head, err);
     }
-    if (!data_size(n, dtype, file->size - start, &size)) {
-        return;
-    }
-    void *data = lth_snapshot_reserve(out, "data", dtype, n->ndim, n->shape, n->err);
-    if (data && !lth_ckpt_file_read(file, start, data, (size_t)size)) {
-        lth_ckpt_file_fail(file, n->err);
-    } else if (data && dtype == LT_BOOL) {
-        check_bools(n, data, (size_t)size);
+    lth_free(front);
+    void *data = err->code ? NULL : lth_snapshot_reserve(out, "data", head.dtype, head.ndim, head.shape, err);
+    if (data && !lth_ckpt_file_read(file, (uint64_t)head.offset, data, (size_t)head.size)) {
+        lth_ckpt_file_fail(file, err);
+    } else if (data && head.dtype == LT_BOOL) {
+        check_bools(path, data, (size_t)head.size, err);
     }
 }
 
 lt_status lth_npy_read(const char *path, lth_snapshot **out, lth_error *err) {
     lth_ckpt_file file;
     lth_error own = {0};
-    npy n = {.path = path, .err = &own};
     lth_snapshot *snapshot = *out = NULL;
     if (lth_ckpt_file_open(&file, path, &own) == LT_OK) {
         snapshot = lth_snapshot_new();
         if (snapshot) {
-            read_array(&n, &file, snapshot);
+            read_array(path, &file, snapshot, &own);
         } else {
             lth_fail(&own, LT_ENOMEM, "out of memory reading %s", path);
         }

@@ -1,6 +1,7 @@
 /* engine/data/table.c - the table lt.data/1: what plugins call, and the checks of what they pass. The work is done elsewhere. */
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/npy.h"
 #include "engine/data/parts.h"
 
 static void gather(lt_ctx *ctx, float *dst, const uint8_t *src, const int64_t *indices, int64_t count, int64_t row, double mean,
@@ -60,6 +61,14 @@ static const char *format_path(lt_ctx *ctx, const char *dir, const char *name) {
     return kept;
 }
 
+static lt_status npy_header(lt_ctx *ctx, const char *path, const void *bytes, size_t size, int64_t file_size, lt_npy_header *out) {
+    LTH_ENTER(ctx, LTH_ANY_THREAD, "lt_npy_parse", ctx->error.code);
+    if (!path || (size && !bytes) || file_size < 0 || !out || out->struct_size < sizeof *out) {
+        return lth_fail_op(&ctx->error, LT_EINVAL, "lt_npy_parse", LTH_CALLER, "needs a path, bytes and a header whose struct_size is set");
+    }
+    return lth_npy_parse(path, bytes, size, (uint64_t)file_size, out, &ctx->error);
+}
+
 const lt_data_api lth_data_table = {
     .struct_size = sizeof(lt_data_api),
     .dataset = lth_dataset_new,
@@ -76,4 +85,5 @@ const lt_data_api lth_data_table = {
     .stream = lth_stream_new,
     .stream_position = lth_stream_position,
     .combine = lth_combine,
+    .npy_header = npy_header,
 };

@@ -59,6 +59,15 @@ typedef struct lt_stream_desc {
 typedef int32_t lt_combine;
 enum { LT_COMBINE_SEQUENTIAL = 0, LT_COMBINE_MAX_SIZE_CYCLE = 1, LT_COMBINE_MIN_SIZE = 2, LT_COMBINE_MAX_SIZE = 3 };
 
+/* What the header of a .npy file says. */
+typedef struct lt_npy_header {
+    uint32_t struct_size;
+    lt_dtype dtype;
+    int32_t ndim, reserved;
+    int64_t shape[LT_MAX_DIMS];
+    int64_t offset, size; /* of the data in the file, in bytes */
+} lt_npy_header;
+
 typedef struct lt_data_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -86,6 +95,8 @@ typedef struct lt_data_api {
     lt_dataset *(*stream)(lt_ctx *ctx, const lt_stream_desc *desc);
     void (*stream_position)(lt_ctx *ctx, lt_batch_out *out, const void *position, size_t size);
     lt_loader *(*combine)(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode);
+    /* -- files -- */
+    lt_status (*npy_header)(lt_ctx *ctx, const char *path, const void *bytes, size_t size, int64_t file_size, lt_npy_header *out);
 } lt_data_api;
 extern LT_HIDDEN const struct lt_data_api *lt__data LT__NEEDS_PLUGIN("lt__data");
 
@@ -170,6 +181,11 @@ LT_INLINE int64_t lt_draw_below(lt_sample_rng *rng, int64_t n) {
  * LT_EIO names every url's failure; LT_ENOSPC; LT_EUNSUPPORTED where a download is needed and there is no libcurl. */
 LT_INLINE lt_status lt_fetch(lt_ctx *ctx, const char *path, const char *sha256, const char *const *urls, int32_t count) {
     return lt__data->fetch(ctx, path, sha256, urls, count);
+}
+/* What the header of a .npy file says (versions 1 to 3, little endian, C order), checked against the file's length: bytes are its first
+ * `size`, 66000 of them or all, borrowed; path is for messages; out->struct_size set by the caller. LT_EFORMAT, LT_EDTYPE. [any] */
+LT_INLINE lt_status lt_npy_parse(lt_ctx *ctx, const char *path, const void *bytes, size_t size, int64_t file_size, lt_npy_header *out) {
+    return lt__data->npy_header(ctx, path, bytes, size, file_size, out);
 }
 /* dir/name; the host's, as long as the component. */
 LT_INLINE const char *lt_format_path(lt_ctx *ctx, const char *dir, const char *name) { return lt__data->format_path(ctx, dir, name); }

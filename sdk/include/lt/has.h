@@ -302,6 +302,7 @@
 #define LT__HAS_lt_stream_position LT__IN(data, stream_position)
 #define LT__HAS_lt_sample_random LT__IN(data, sample_seed)
 #define LT__HAS_lt_fetch LT__IN(data, fetch)
+#define LT__HAS_lt_npy_parse LT__IN(data, npy_header)
 #define LT__HAS_lt_format_path LT__IN(data, format_path)
 #define LT__HAS_lt_data_loader LT__IN(data, loader)
 #define LT__HAS_lt_metric_make LT__IN(metric, make)

@@ -226,6 +226,11 @@ LT_MOCK void *lt_mock__batch_bytes_out(lt_ctx *ctx, lt_batch_out *out, const cha
     item->size = size;
     return bytes;
 }
+LT_MOCK lt_status lt_mock__npy_header(lt_ctx *ctx, const char *path, const void *bytes, size_t size, int64_t file_size, lt_npy_header *out) {
+    (void)bytes, (void)size, (void)file_size, (void)out;
+    lt_mock__fail(ctx, LT_EUNSUPPORTED, "lt_npy_parse: the mock host reads no .npy files (%s)", path);
+    return LT_EUNSUPPORTED;
+}
 /* Depends on the place in the batch alone: a batch drawn twice is the same. */
 LT_MOCK uint64_t lt_mock__sample_seed(lt_ctx *ctx, const lt_batch_out *out, int64_t sample) {
     (void)ctx;

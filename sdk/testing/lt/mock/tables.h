@@ -232,7 +232,8 @@ static const lt_data_api lt_mock__table_data = {sizeof(lt_data_api),
                                  lt_mock__sample_seed,
                                  lt_mock__stream,
                                  lt_mock__stream_position,
-                                 lt_mock__combine};
+                                 lt_mock__combine,
+                                 lt_mock__npy_header};
 static const lt_logger_api lt_mock__table_logger = {sizeof(lt_logger_api),         0,
                                      lt_mock__file_append,  lt_mock__file_write,
                                      lt_mock__file_vprint,  lt_mock__file_size,
