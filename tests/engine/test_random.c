@@ -144,6 +144,25 @@ static void bernoulli_bits(void **state) {
     }
 }
 
+/* Many at once are the same draws as one by one, from any place of the state on. */
+static void many(void **state) {
+    (void)state;
+    static uint64_t got[2000];
+    for (int first = 0; first < 5; first++) {
+        lth_generator one = seeded(42), all = seeded(42);
+        for (int i = 0; i < first; i++) {
+            assert_int_equal(lth_random32(&one), lth_random32(&all));
+        }
+        for (int n = 1; n < 2000; n = 2 * n + first) {
+            lth_random64_many(&all, got, n);
+            for (int i = 0; i < n; i++) {
+                assert_true(got[i] == lth_random64(&one));
+            }
+        }
+        assert_memory_equal(&one, &all, sizeof one);
+    }
+}
+
 /* A copy of the struct is a saved state. */
 static void copies(void **state) {
     (void)state;
@@ -166,7 +185,7 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uniforms), cmocka_unit_test(integers), cmocka_unit_test(normals), cmocka_unit_test(permutations),
-        cmocka_unit_test(mixed), cmocka_unit_test(bernoulli_bits), cmocka_unit_test(copies),
+        cmocka_unit_test(mixed), cmocka_unit_test(bernoulli_bits), cmocka_unit_test(many), cmocka_unit_test(copies),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     gold_close(&gold);

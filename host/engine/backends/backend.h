@@ -52,6 +52,7 @@ typedef struct lth_call {
     void *workspace;                    /* lives from forward to backward */
     size_t workspace_bytes;
     uint64_t (*random)(void *state);    /* dropout and the like: 64 bits of the run's generator */
+    void (*random_many)(void *state, uint64_t *out, int64_t n); /* n such draws; may be NULL */
     void *random_state;
 } lth_call;
 

@@ -8,6 +8,7 @@
 static const lth_attrs no_attrs;
 
 static uint64_t draw(void *state) { return lth_random64(state); }
+static void draw_many(void *state, uint64_t *out, int64_t n) { lth_random64_many(state, out, n); }
 
 /* ---- which kernel ---- */
 
@@ -292,6 +293,7 @@ static bool apply_kernel(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n
     const lth_op_info *info = &lth_ops[op];
     job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}, .out = {part}};
     j.call.random = draw;
+    j.call.random_many = draw_many;
     j.call.random_state = &ctx->engine->generator;
     bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
     for (int k = 0; good && k < info->n_out; k++) {

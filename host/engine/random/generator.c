@@ -19,11 +19,24 @@ void lth_generator_seed(lth_generator *g, uint64_t seed) {
     g->index = WORDS;
 }
 
-static void twist(lth_generator *g) {
-    for (int i = 0; i < WORDS; i++) {
-        uint32_t mixed = (g->state[i] & 0x80000000u) | (g->state[(i + 1) % WORDS] & 0x7fffffffu);
-        g->state[i] = g->state[(i + SHIFT) % WORDS] ^ (mixed >> 1) ^ (mixed & 1 ? 0x9908b0dfu : 0);
+typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias)); /* whatever the machine: every one has such vectors */
+
+/* Word i from itself, its successor and the word SHIFT further on (before its own turn: from the last round). */
+static void twist_some(uint32_t *s, int from, int to, int shift) {
+    int i = from;
+    for (; i + 4 <= to; i += 4) {
+        const four mixed = (*(const four *)(s + i) & 0x80000000u) | (*(const four *)(s + i + 1) & 0x7fffffffu);
+        *(four *)(s + i) = *(const four *)(s + i + shift) ^ (mixed >> 1) ^ (-(mixed & 1) & 0x9908b0dfu);
     }
+    for (; i < to; i++) {
+        const uint32_t mixed = (s[i] & 0x80000000u) | (s[(i + 1) % WORDS] & 0x7fffffffu);
+        s[i] = s[i + shift] ^ (mixed >> 1) ^ (-(mixed & 1) & 0x9908b0dfu);
+    }
+}
+static void twist(lth_generator *g) {
+    twist_some(g->state, 0, WORDS - SHIFT, SHIFT);
+    twist_some(g->state, WORDS - SHIFT, WORDS - 1, SHIFT - WORDS);
+    twist_some(g->state, WORDS - 1, WORDS, SHIFT - WORDS);
     g->index = 0;
 }
 
@@ -41,6 +54,45 @@ uint32_t lth_random32(lth_generator *g) {
 uint64_t lth_random64(lth_generator *g) {
     uint64_t high = lth_random32(g);
     return high << 32 | lth_random32(g);
+}
+
+/* `n` words of the state from `at` on, tempered. */
+static void temper(const uint32_t *at, int n, uint32_t *out) {
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        four y = *(const four *)(at + i);
+        y ^= y >> 11;
+        y ^= (y << 7) & 0x9d2c5680u;
+        y ^= (y << 15) & 0xefc60000u;
+        *(four *)(out + i) = y ^ (y >> 18);
+    }
+    for (; i < n; i++) {
+        uint32_t y = at[i];
+        y ^= y >> 11;
+        y ^= (y << 7) & 0x9d2c5680u;
+        y ^= (y << 15) & 0xefc60000u;
+        out[i] = y ^ (y >> 18);
+    }
+}
+
+void lth_random64_many(lth_generator *g, uint64_t *out, int64_t n) {
+    uint32_t words[WORDS];
+    while (n > 0) {
+        const int pairs = (WORDS - g->index) / 2;
+        const int some = pairs < n ? pairs : (int)n;
+        if (some == 0) { /* the round is over, or one word is left of it */
+            *out++ = lth_random64(g);
+            n--;
+            continue;
+        }
+        temper(g->state + g->index, 2 * some, words);
+        g->index += 2 * some;
+        for (int i = 0; i < some; i++) {
+            out[i] = (uint64_t)words[2 * i] << 32 | words[2 * i + 1];
+        }
+        out += some;
+        n -= some;
+    }
 }
 
 int64_t lth_random_int63(lth_generator *g) { return (int64_t)(lth_random64(g) & INT64_MAX); }

@@ -16,6 +16,7 @@ typedef struct lth_generator { /* plain data: copy it to save it, copy it back t
 void lth_generator_seed(lth_generator *g, uint64_t seed);
 uint32_t lth_random32(lth_generator *g);
 uint64_t lth_random64(lth_generator *g);            /* (first << 32) | second */
+void lth_random64_many(lth_generator *g, uint64_t *out, int64_t n); /* the next n of lth_random64 */
 int64_t lth_random_int63(lth_generator *g);         /* torch.empty((), dtype=int64).random_() */
 void lth_uniform_f32(lth_generator *g, float *out, int64_t n, double low, double high);
 void lth_uniform_f64(lth_generator *g, double *out, int64_t n, double low, double high);

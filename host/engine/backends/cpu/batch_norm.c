@@ -7,7 +7,7 @@
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
 static double value_at(const lth_array *a, int64_t i, double fallback) { return a ? (double)lth_f32(a)[i] : fallback; }
 
-/* saved: mean and 1/std of each channel, in the workspace */
+/* saved: mean, 1/std, scale and shift of each channel, in the workspace */
 typedef struct norm {
     lth_device *d;
     const lth_call *call;
@@ -44,7 +44,7 @@ static bool norm_plan(lth_device *d, lth_call *call) {
         }
     }
     call->out[0]->layout = x->layout;
-    call->workspace_bytes = lth_floats((size_t)(2 * x->shape[1]));
+    call->workspace_bytes = lth_floats((size_t)(4 * x->shape[1]));
     return true;
 }
 static void running(const norm *b, int64_t c, double mean, double var) {
@@ -64,14 +64,15 @@ static void settle(const norm *b, int64_t c, double mean, double var, float *sca
         running(b, c, mean, var);
     }
     const double rstd = 1 / sqrt(var + b->call->attrs->f[0]), k = rstd * value_at(b->weight, c, 1);
-    b->saved[2 * c] = (float)mean, b->saved[2 * c + 1] = (float)rstd;
     *scale = (float)k;
     *shift = (float)(value_at(b->bias, c, 0) - mean * k);
+    float *saved = b->saved + 4 * c;
+    saved[0] = (float)mean, saved[1] = (float)rstd, saved[2] = *scale, saved[3] = *shift;
 }
 /* The gradients of weight and bias, and dx = a g + b (x - mean) + c, from sum(g) and sum(g (x - mean)). */
 static void slopes(const norm *b, int64_t channel, double sum, double dot, float *a, float *by_x, float *constant) {
     const lth_call *call = b->call;
-    const double rstd = (double)b->saved[2 * channel + 1], count = (double)(b->N * b->rest), hat = dot * rstd;
+    const double rstd = (double)b->saved[4 * channel + 1], count = (double)(b->N * b->rest), hat = dot * rstd;
     if (b->weight && call->need[1]) {
         float *dw = lth_f32(call->grad_in[1]) + channel;
         *dw = (float)hat + (call->accumulate[1] ? *dw : 0.f);
@@ -162,18 +163,21 @@ static void lanes_forward(void *arg, int64_t chunk, int thread) {
 static void lanes_backward(void *arg, int64_t chunk, int thread) {
     const norm *b = arg;
     const lth_call *call = b->call;
-    float mean[32] = {0}, a[32] = {0}, by_x[32] = {0}, constant[32] = {0};
+    float mean[32] = {0}, scale[32] = {0}, shift[32] = {0}, a[32] = {0}, by_x[32] = {0}, constant[32] = {0};
     double sum[32] = {0}, dot[32] = {0};
     const float *dy = call->grad_out[0]->data, *y = b->relu ? call->out[0]->data : NULL;
     const bool n16 = b->layout == LTH_N16C;
     const int channels = n16 ? 1 : run_at(b, chunk, 0).valid;
     (void)thread;
     for (int i = 0; i < (n16 ? 16 : channels); i++) {
-        mean[i] = b->saved[2 * channel_of(b, chunk, i)];
+        const float *saved = b->saved + 4 * channel_of(b, chunk, i);
+        mean[i] = saved[0], scale[i] = saved[2], shift[i] = saved[3];
     }
+    const bool by_input = b->relu && !b->residual; /* spares a pass over y */
     for (int64_t i = 0; i < run_count(b); i++) { /* no lane without an image has a gradient */
         const run r = run_at(b, chunk, i);
-        b->d->isa.lane_back_sums(&r.lanes, dy + r.offset, y ? y + r.offset : NULL, mean, sum, dot);
+        const lth_lane_slopes s = {.dy = dy + r.offset, .y = y ? y + r.offset : NULL, .mean = mean, .scale = by_input ? scale : NULL, .shift = shift};
+        b->d->isa.lane_back_sums(&r.lanes, &s, sum, dot);
     }
     join(b, sum, dot, 16);
     for (int i = 0; i < channels; i++) {
@@ -186,7 +190,8 @@ static void lanes_backward(void *arg, int64_t chunk, int thread) {
         for (int l = 0; l < r.valid; l++) {
             k[0][l] = a[n16 ? 0 : l], k[1][l] = by_x[n16 ? 0 : l], k[2][l] = constant[n16 ? 0 : l];
         }
-        const lth_lane_slopes s = {.dy = dy + r.offset, .y = y ? y + r.offset : NULL, .mean = mean, .a = k[0], .b = k[1], .c = k[2],
+        const lth_lane_slopes s = {.dy = dy + r.offset, .y = y ? y + r.offset : NULL, .mean = mean, .scale = by_input ? scale : NULL,
+                                   .shift = shift, .a = k[0], .b = k[1], .c = k[2],
                                    .dx = dx ? dx + r.offset : NULL, .dres = dres ? dres + r.offset : NULL, .add_dx = call->accumulate[0],
                                    .add_dres = call->accumulate[5]};
         b->d->isa.lane_back(&r.lanes, &s);
@@ -235,7 +240,7 @@ static void plain_backward(void *arg, int64_t c, int thread) {
     const lth_cpu_isa *t = &b->d->isa;
     const float *x = call->in[0]->data, *dy = call->grad_out[0]->data, *y = call->out[0]->data;
     float *spare = b->spare ? b->spare + thread * b->N * b->rest : NULL, a, by_x, constant;
-    const double mean = (double)b->saved[2 * c];
+    const double mean = (double)b->saved[4 * c];
     double sum = 0, product = 0;
     for (int64_t n = 0; n < b->N; n++) {
         const int64_t at = (n * b->C + c) * b->rest;
@@ -262,7 +267,7 @@ static void plain_backward(void *arg, int64_t c, int thread) {
 
 static lt_status norm_forward(lth_device *d, const lth_call *call, lth_error *err) {
     norm b = norm_of(d, call);
-    b.saved = call->workspace_bytes ? call->workspace : lth_cpu_scratch(d, lth_floats((size_t)(2 * b.C)), err);
+    b.saved = call->workspace_bytes ? call->workspace : lth_cpu_scratch(d, lth_floats((size_t)(4 * b.C)), err);
     if (!b.saved) {
         return LT_ENOMEM;
     }

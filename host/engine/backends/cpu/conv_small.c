@@ -16,7 +16,7 @@ typedef struct small {
     bool patches, add_data;
     int panel;
     const float *x, *bias, *dz, *y, *dy;
-    float *out, *dx, *packed, *turned, *sums, *parts, *masked;
+    float *out, *dx, *packed, *turned, *sums, *parts, *masked, *framed; /* sums, framed: per thread */
     float *dw;
     int64_t sums_each;
     bool add_weights;
@@ -109,37 +109,48 @@ static void copy_lanes(const small *s, int64_t n, const float *from, float *to, 
         }
     }
 }
-/* Values of one image's row of patches, or (back) their gradients added to the image's. */
-static void patch_row(const small *s, int64_t n, int64_t oy, float *image, float *rows, int64_t rows_at, bool back) {
+/* Adds the gradients of one image's patches to the image's. */
+static void patch_gradients(const small *s, int64_t n, const float *rows, int64_t rows_at, float *image) {
     const lth_conv *c = s->c;
-    for (int64_t ox = 0; ox < s->OW; ox++) {
-        float *row = rows + ((oy * s->OW + ox) * s->N + n) * rows_at;
-        for (int64_t ch = 0; ch < c->C; ch++) {
-            for (int64_t ky = 0; ky < c->KH; ky++, row += c->KW) {
-                int64_t iy, ix;
-                const bool inside = source(oy, ky, c->stride[0], c->padding[0], c->dilation[0], c->H, &iy);
-                float *line = inside ? image + (ch * c->H + iy) * c->W : NULL;
-                for (int64_t kx = 0; kx < c->KW; kx++) {
-                    const bool in = inside && source(ox, kx, c->stride[1], c->padding[1], c->dilation[1], c->W, &ix);
-                    if (!back) {
-                        row[kx] = in ? line[ix] : 0.f;
-                    } else if (in) {
-                        line[ix] += row[kx];
-                    }
+    for (int64_t o = 0; o < s->OH * s->OW; o++) {
+        const float *row = rows + (o * s->N + n) * rows_at;
+        for (int64_t k = 0; k < c->C * c->KH; k++, row += c->KW) {
+            int64_t iy, ix;
+            const bool inside = source(o / s->OW, k % c->KH, c->stride[0], c->padding[0], c->dilation[0], c->H, &iy);
+            float *line = image + (k / c->KH * c->H + iy) * c->W;
+            for (int64_t kx = 0; inside && kx < c->KW; kx++) {
+                if (source(o % s->OW, kx, c->stride[1], c->padding[1], c->dilation[1], c->W, &ix)) {
+                    line[ix] += row[kx];
                 }
             }
         }
     }
 }
+static lth_patch patch_of(const small *s) {
+    const lth_conv *c = s->c;
+    return (lth_patch){.C = c->C, .HP = c->H + 2 * c->padding[0], .WP = c->W + 2 * c->padding[1], .KH = c->KH, .KW = c->KW, .SH = c->stride[0],
+                       .SW = c->stride[1], .DH = c->dilation[0], .DW = c->dilation[1], .OH = s->OH, .OW = s->OW, .at = s->N * s->in_at};
+}
+static size_t framed_bytes(const small *s) {
+    const lth_patch p = patch_of(s);
+    return s->patches ? lth_floats((size_t)(p.C * p.HP * p.WP)) : 0;
+}
+static void take_patches(const small *s, int64_t n, const float *image, float *framed, float *rows) {
+    const lth_conv *c = s->c;
+    const lth_patch p = patch_of(s);
+    memset(framed, 0, framed_bytes(s));
+    for (int64_t k = 0; k < c->C * c->H; k++) {
+        float *to = framed + (k / c->H * p.HP + k % c->H + c->padding[0]) * p.WP + c->padding[1];
+        memcpy(to, image + k * c->W, (size_t)c->W * sizeof *to);
+    }
+    s->d->isa.patches(&p, framed, rows + n * s->in_at);
+}
 static void take_image(void *arg, int64_t n, int thread) {
     small *s = arg;
     const lth_conv *c = s->c;
     float *to = (float *)(uintptr_t)s->x, *from = c->x->data;
-    (void)thread;
     if (s->patches) {
-        for (int64_t oy = 0; oy < s->OH; oy++) {
-            patch_row(s, n, oy, from + n * c->C * c->H * c->W, to, s->in_at, false);
-        }
+        take_patches(s, n, from + n * c->C * c->H * c->W, s->framed + (size_t)thread * framed_bytes(s) / sizeof *from, to);
     } else if (c->x->layout == LTH_C16) {
         copy_lanes(s, n, from, to, false, false);
     } else {
@@ -182,11 +193,14 @@ static void forward_chunk(void *arg, int64_t i, int thread) {
 lt_status lth_conv_small_forward(lth_device *d, const lth_conv *c, const lth_call *call, lth_error *err) {
     small s = small_of(d, c);
     const size_t packed = packed_bytes(&s), copied = copied_bytes(&s), bias = lth_floats((size_t)s.Op);
-    char *scratch = lth_cpu_scratch(d, bias + (call->save ? 0 : packed + copied), err);
+    const double copy_us = (double)(copied / sizeof(float)) * 5e-4;
+    const size_t framed = framed_bytes(&s) * (size_t)lth_cpu_team(d, s.N, copy_us);
+    char *scratch = lth_cpu_scratch(d, bias + framed + (call->save ? 0 : packed + copied), err);
     if (!scratch) {
         return LT_ENOMEM;
     }
-    char *memory = call->save ? call->workspace : scratch + bias;
+    s.framed = (float *)(void *)(scratch + bias);
+    char *memory = call->save ? call->workspace : scratch + bias + framed;
     s.packed = (float *)(void *)memory;
     s.x = copied ? (float *)(void *)(memory + packed) : c->x->data;
     s.out = call->out[0]->data;
@@ -197,7 +211,7 @@ lt_status lth_conv_small_forward(lth_device *d, const lth_conv *c, const lth_cal
     }
     lth_cpu_run(d, panels(&s), (double)(s.O * s.I * s.KH * s.KW) * 4e-4, pack_panel, &s);
     if (copied) {
-        lth_cpu_run(d, s.N, (double)(copied / 4) * 5e-4, take_image, &s);
+        lth_cpu_run(d, s.N, copy_us, take_image, &s);
     }
     lth_cpu_run(d, panels(&s) * s.OH, cost_us(&s), forward_chunk, &s);
     return LT_OK;
@@ -281,9 +295,7 @@ static void give_image(void *arg, int64_t n, int thread) {
         if (!g->add) {
             memset(image, 0, (size_t)(c->C * c->H * c->W) * sizeof *image);
         }
-        for (int64_t oy = 0; oy < s->OH; oy++) {
-            patch_row(s, n, oy, image, s->dx, lth_div_up(s->I, 16) * 16, true);
-        }
+        patch_gradients(s, n, s->dx, lth_div_up(s->I, 16) * 16, image);
     } else if (g->to->layout == LTH_C16) {
         copy_lanes(s, n, s->dx, g->to->data, true, g->add);
     } else {

@@ -1,4 +1,4 @@
-/* backends/cpu/elements.c - element-by-element ops: one input, two inputs, DROPOUT. What is plain f32 goes straight to the kernels of
+/* backends/cpu/elements.c - element-by-element ops: one input, two inputs. What is plain f32 goes straight to the kernels of
  * the instruction set; other dtypes, broadcasts and strides go by tiles (walk.h). Blocked layouts pass through where zero maps to zero (their
  * padding stays zero). Refuses inputs whose values do not lie side by side in the last dimension: the engine copies those first. */
 #include "engine/backends/cpu/walk.h"
@@ -310,74 +310,3 @@ static lt_status binary_backward(lth_device *d, const lth_call *call, lth_error 
     return s;
 }
 const lth_kernel lth_cpu_binary = {binary_plan, binary_forward, binary_backward};
-
-/* ---- DROPOUT: the draws are serial by nature; the workspace keeps the factor of every element, f64 for f64, else f32 ---- */
-static bool dropout_plan(lth_device *d, lth_call *call) {
-    const lth_array *x = call->in[0];
-    (void)d;
-    if (!lth_plain(x) || lth_count(x) == 0) {
-        return false;
-    }
-    call->workspace_bytes = lth_floats((size_t)lth_count(x) * (x->dtype == LT_F64 ? 2 : 1));
-    return true;
-}
-/* 1 / (1 - p) in the tensor's own precision, as PyTorch's noise.div_(1 - p). */
-static double dropout_factor(const lth_device *d, const lth_array *x, double p) {
-    uint16_t half;
-    float factor = 1.f / (float)(1 - p);
-    if (p >= 1 || x->dtype == LT_F64) {
-        return p >= 1 ? 0 : 1 / (1 - p);
-    }
-    if (x->dtype != LT_F32) {
-        d->isa.narrow(x->dtype, 1, &factor, &half);
-        d->isa.widen(x->dtype, 1, &half, &factor);
-    }
-    return (double)factor;
-}
-/* y (+)= x mask */
-static void masked(lth_device *d, const lth_call *call, const lth_array *x, const lth_array *y, bool add) {
-    if (x->dtype == LT_F32) {
-        d->isa.product(lth_count(x), y->data, x->data, call->workspace, 1.f, add);
-        return;
-    }
-    lth_array mask = *x;
-    mask.data = call->workspace;
-    mask.dtype = x->dtype == LT_F64 ? LT_F64 : LT_F32;
-    lth_work w = {.d = d, .by = lth_class_of(x->dtype), .deed = LTH_DO_PAIR, .op = LTH_P_MUL, .g = -1, .add = add};
-    lth_nest_init(&w.nest, x->ndim, x->shape);
-    w.a = lth_nest_add(&w.nest, x);
-    w.b = lth_nest_add(&w.nest, &mask);
-    w.out = lth_nest_add(&w.nest, y);
-    lth_nest_join(&w.nest);
-    lth_work_run(&w, 3e-4);
-}
-static lt_status dropout_forward(lth_device *d, const lth_call *call, lth_error *err) {
-    const lth_array *x = call->in[0];
-    const int64_t n = lth_count(x);
-    const double p = call->attrs->f[0], keep = 1 - p;
-    const bool drawn = p > 0 && p < 1; /* else nothing is drawn, as in PyTorch: the generator stays where it is */
-    float *mask = call->workspace;
-    double *wide = x->dtype == LT_F64 ? call->workspace : NULL;
-    if (drawn && !call->random) {
-        return lth_fail(err, LT_EINVAL, "dropout: the call brings no random generator");
-    }
-    const double factor = dropout_factor(d, x, p);
-    for (int64_t i = 0; i < n; i++) {
-        const bool kept = !drawn || (double)(call->random(call->random_state) & 0x1fffffffffffffu) * 0x1p-53 < keep;
-        if (wide) {
-            wide[i] = kept ? factor : 0;
-        } else {
-            mask[i] = kept ? (float)factor : 0.f;
-        }
-    }
-    masked(d, call, x, call->out[0], false);
-    return LT_OK;
-}
-static lt_status dropout_backward(lth_device *d, const lth_call *call, lth_error *err) {
-    (void)err;
-    if (!lth_cpu_no_gradient(d, call) && call->need[0]) {
-        masked(d, call, call->grad_out[0], call->grad_in[0], call->accumulate[0]);
-    }
-    return LT_OK;
-}
-const lth_kernel lth_cpu_dropout = {dropout_plan, dropout_forward, dropout_backward};

@@ -84,9 +84,16 @@ typedef struct lth_product {
 } lth_product;
 typedef struct lth_panel { int64_t O, I, T, o, width; const int16_t *live; } lth_panel; /* outputs from o on; live: place of tap t, or -1 */
 
+/* One image as rows of C KH KW values, a row for each output pixel, `at` floats apart; image: padded, [C][HP][WP]. */
+typedef struct lth_patch { int64_t C, HP, WP, KH, KW, SH, SW, DH, DW, OH, OW, at; } lth_patch;
+
 /* Batch norm's: rows of `width` (16 or 32) lanes, `at` floats apart. */
 typedef struct lth_lanes { int64_t rows, at; int width; const float *x; } lth_lanes;
-typedef struct lth_lane_slopes { const float *dy, *y, *mean, *a, *b, *c; float *dx, *dres; bool add_dx, add_dres; } lth_lane_slopes;
+typedef struct lth_lane_slopes { /* ReLU let through: where scale x + shift > 0; scale NULL: where y > 0; y NULL too: everywhere */
+    const float *dy, *y, *scale, *shift, *mean, *a, *b, *c;
+    float *dx, *dres;
+    bool add_dx, add_dres;
+} lth_lane_slopes;
 /* Functions of elements (map), of two (pair), gradients (blend: of operands a, b and the gradient g that arrives). */
 typedef enum {
     LTH_M_SAME, LTH_M_NEG, LTH_M_EXP, LTH_M_LOG, LTH_M_SQRT, LTH_M_ABS, LTH_M_RELU, LTH_M_TANH, LTH_M_SIGMOID, LTH_M_GELU, LTH_M_GELU_TANH,
@@ -211,12 +218,14 @@ typedef struct lth_cpu_isa {
     void (*panel_from)(const lth_panel *p, const float *w, float *panel);
     void (*panel_to)(const lth_panel *p, const float *panel, int64_t i0, int64_t i1, float *w, bool add);
     void (*panel_turn)(const lth_panel *p, int64_t taps, const float *panels, float *panel);
+    void (*patches)(const lth_patch *p, const float *image, float *rows);
     void (*rows_to_pixels)(int64_t count, int64_t n_rows, const float *rows, int64_t rows_at, float *pixels, int64_t pixels_at);
     void (*pixels_to_rows)(int64_t count, int64_t n_rows, const float *pixels, int64_t pixels_at, float *rows, int64_t rows_at, bool add);
+    void (*keep_mask)(int64_t n, const uint64_t *bits, uint64_t below, float factor, float *mask); /* factor where bits mod 2^53 < below */
     /* batch norm on lanes */
     void (*lane_sums)(const lth_lanes *l, const float *pivot, double *sum, double *squares);
     void (*lane_apply)(const lth_lanes *l, const float *scale, const float *shift, const float *residual, bool relu, float *y);
-    void (*lane_back_sums)(const lth_lanes *l, const float *dy, const float *y, const float *mean, double *sum, double *dot);
+    void (*lane_back_sums)(const lth_lanes *l, const lth_lane_slopes *k, double *sum, double *dot); /* dy, y, scale, shift, mean */
     void (*lane_back)(const lth_lanes *l, const lth_lane_slopes *k);
     /* floats of scratch nconv_forward and nconv_weights want */
     size_t (*nconv_scratch)(const lth_nconv *c);

@@ -165,6 +165,26 @@ static void panel_turn(const lth_panel *p, int64_t taps, const float *panels, fl
     }
 }
 
+/* ---- the input of a first layer ---- */
+static void patches(const lth_patch *p, const float *image, float *rows) {
+    for (int64_t oy = 0; oy < p->OH; oy++) {
+        for (int64_t ox = 0; ox < p->OW; ox++, rows += p->at) {
+            float *to = rows;
+            for (int64_t c = 0; c < p->C; c++) {
+                for (int64_t ky = 0; ky < p->KH; ky++, to += p->KW) {
+                    const float *from = image + (c * p->HP + oy * p->SH + ky * p->DH) * p->WP + ox * p->SW;
+                    for (int64_t k = 0; p->DW == 1 && k < p->KW; k += VL) {
+                        v_put(to + k, v_at(from + k, p->KW - k), p->KW - k);
+                    }
+                    for (int64_t k = 0; p->DW != 1 && k < p->KW; k++) {
+                        to[k] = from[k * p->DW];
+                    }
+                }
+            }
+        }
+    }
+}
+
 /* ---- pixels of rows that lie further apart than a vector ---- */
 static void rows_to_pixels(int64_t count, int64_t n_rows, const float *rows, int64_t rows_at, float *pixels, int64_t pixels_at) {
     for (int64_t i = 0; i < count; i += 16) {
@@ -184,6 +204,7 @@ void LTH_NAME(lth_fill_small)(lth_cpu_isa *t) {
     t->panel_from = panel_from;
     t->panel_to = panel_to;
     t->panel_turn = panel_turn;
+    t->patches = patches;
     t->rows_to_pixels = rows_to_pixels;
     t->pixels_to_rows = pixels_to_rows;
 }
