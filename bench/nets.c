@@ -1,7 +1,7 @@
 /* bench/nets.c - milliseconds of a training step (forward, backward, Adam) of ResNet, CNN and LeNet, batch 64 of random 28x28 images, and
  * where they go: every kernel of the cpu backend is timed. No trainer, no loader. The median of many steps.
- * Built once for a model, whose plugin is compiled in: -DNET='"../plugins/lenet/lenet.c"' -DSELF=lenet.
- * Usage: bench_nets [steps] [threads] [batch]; LTHOST_ISA chooses the instruction set. No test: it prints. */
+ * A target for each model, whose plugin is compiled in: bench_nets_resnet, bench_nets_cnn, bench_nets_lenet.
+ * Usage: bench_nets_resnet [steps] [threads] [batch]; LTHOST_ISA chooses the instruction set. No test: it prints. */
 #include "engine/nn/module.h"
 #include <lt/optim.h>
 #include <stdio.h>

@@ -23,6 +23,18 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/bench/kernels.c AND NOT TARGET bench_kernels)
   target_link_libraries(bench_kernels PRIVATE lth_engine)
 endif()
 
+foreach(net IN ITEMS "resnet resnet" "mnist_cnn cnn" "lenet lenet") # folder of the plugin, its type
+  string(REPLACE " " ";" net ${net})
+  list(GET net 0 folder)
+  list(GET net 1 type)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/bench/nets.c AND NOT TARGET bench_nets_${type})
+    add_executable(bench_nets_${type} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/nets.c)
+    target_link_libraries(bench_nets_${type} PRIVATE lth_engine)
+    target_compile_definitions(bench_nets_${type} PRIVATE "NET=\"../plugins/${folder}/${folder}.c\"" SELF=${type})
+    target_compile_options(bench_nets_${type} PRIVATE -Wno-unused-function)
+  endif()
+endforeach()
+
 # The kernels for f64: beyond the build type's -O2, so that their plain loops become vectors.
 file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/engine/backends/cpu/wide/*.c)
 set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>)
