@@ -151,6 +151,12 @@ def write_bpe():
     save("bpe", gold_bpe.write_bpe)
 
 
+def write_low():
+    import gold_low
+
+    save("ops_low", gold_low.write_low)
+
+
 PARTS = {
     "train_lstm": write_lstm,
     "modules": write_modules,
@@ -168,6 +174,7 @@ PARTS = {
     "resnet": write_resnet,
     "attention": write_attention,
     "gpt": write_gpt,
+    "low": write_low,
 
 
     "images": write_images,

@@ -38,13 +38,13 @@ static bool accepts(const lth_kernel *kernel, lth_device *device, lth_call *call
     return good;
 }
 
-/* Levels 0 and 1 are the backend's kernels, level 2 its fallback's. */
-enum { LEVELS = 3 };
+/* Levels 0 to 2 are the backend's kernels, level 3 its fallback's. */
+enum { FALLBACK = 3, LEVELS = 4 };
 
 static const lth_kernel *kernel_at(lth_engine *e, int level, lth_op op, lth_device **device) {
-    const lth_backend *backend = level == 2 ? e->backend->fallback : e->backend;
-    *device = level == 2 ? e->reference : e->device;
-    return !backend ? NULL : level == 1 ? backend->wide[op] : backend->kernels[op];
+    const lth_backend *backend = level == FALLBACK ? e->backend->fallback : e->backend;
+    *device = level == FALLBACK ? e->reference : e->device;
+    return !backend ? NULL : level == 1 ? backend->wide[op] : level == 2 ? backend->low[op] : backend->kernels[op];
 }
 
 const lth_kernel *lth_find_kernel(lth_engine *e, lth_call *call, lth_device **device) {
@@ -73,10 +73,26 @@ static bool cast_shadows(lth_call *call, shadows *s) {
     return any;
 }
 
+static bool is_low(lt_dtype dtype) { return dtype == LT_BF16 || dtype == LT_F16; }
+
+/* Is this a call of half precision that its backend has no kernel for? Then it is done in f32 and rounded: the fallback would do the same,
+ * element by element. State that the call changes in place must not be half precision itself: it would be changed in a copy. */
+static bool rounds(const lth_engine *e, const lth_call *call) {
+    bool low = false, state = false;
+    for (int k = 0; k < call->n_in; k++) {
+        low |= call->in[k] && is_low(call->in[k]->dtype);
+        state |= call->op == LTH_OP_BATCH_NORM && k >= 3 && call->in[k] && is_low(call->in[k]->dtype);
+    }
+    return low && !state && e->backend->fallback && call->op != LTH_OP_COPY && call->op != LTH_OP_CAST;
+}
+
 /* Asks each backend twice, with the inputs as they are and as they would be made contiguous: a copy and a fast kernel beat the
  * naive loops. Inputs are converted only once a kernel has agreed. */
 static const lth_kernel *choose(lt_ctx *ctx, lth_call *call, lt_tensor **in, lth_device **device) {
     for (int level = 0; level < LEVELS; level++) {
+        if (level == FALLBACK && rounds(ctx->engine, call)) {
+            return NULL; /* without a failure */
+        }
         const lth_kernel *kernel = kernel_at(ctx->engine, level, call->op, device);
         if (!kernel) {
             continue;
@@ -180,16 +196,21 @@ typedef struct job {
     bool grad;
 } job;
 
-/* Where parameters are f64, an f32 tensor beside an f64 one becomes f64, as PyTorch promotes it: what a model makes by hand (a mask, a
- * constant) goes on working under precision 64-true. */
+/* What a model makes by hand (a mask, a constant) goes on working under every precision, as PyTorch promotes it: f32 beside f64 becomes f64
+ * where parameters are f64; bf16 beside f32 becomes f32 under autocast; f32 beside bf16 becomes bf16 where parameters are bf16. A norm takes
+ * both: its input decides. */
 static lt_status promote(lt_ctx *ctx, job *j, int n) {
-    static const lth_attrs attrs = {.i = {LT_F64}};
-    bool wide = false;
+    const lt_dtype wide = ctx->engine->dtype == LT_F32 ? LT_F32 : ctx->engine->dtype, from = wide == LT_F32 ? LT_BF16 : LT_F32;
+    const lth_attrs attrs = {.i = {wide}};
+    bool any = false;
     for (int k = 0; k < n; k++) {
-        wide |= j->in[k] && j->in[k]->a.dtype == LT_F64;
+        any |= j->in[k] && j->in[k]->a.dtype == wide;
     }
-    for (int k = 0; wide && k < n; k++) {
-        if (j->in[k] && j->in[k]->a.dtype == LT_F32) {
+    if (wide != LT_F64 && (j->call.op == LTH_OP_BATCH_NORM || j->call.op == LTH_OP_LAYER_NORM)) {
+        return LT_OK;
+    }
+    for (int k = 0; any && k < n; k++) {
+        if (j->in[k] && j->in[k]->a.dtype == from) {
             j->in[k] = lth_apply(ctx, LTH_OP_CAST, &j->in[k], 1, &attrs, NULL);
             if (!j->in[k]) {
                 return ctx->error.code;
@@ -226,7 +247,7 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
         j->call.in[k] = &x->a;
         j->grad |= x->requires_grad;
     }
-    if (e->dtype == LT_F64 && n > 1) {
+    if (n > 1 && (e->dtype == LT_F64 || (info->autocast == LTH_CAST_INPUTS && (e->autocast || e->dtype == LT_BF16)))) {
         LTH_GOOD(promote(ctx, j, n));
     }
     j->grad = j->grad && e->grad_enabled && !e->inference && info->gradient != LTH_GRAD_NONE;
@@ -268,13 +289,15 @@ static lt_status give_memory(lt_ctx *ctx, job *j) {
     return LT_OK;
 }
 
+enum { ROUNDS = 1 }; /* no status: run() made nothing, compute_rounded shall */
+
 static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     lth_engine *e = ctx->engine;
     lth_device *device;
     j->call.save = j->grad;
     const lth_kernel *kernel = choose(ctx, &j->call, j->in, &device);
     if (!kernel) {
-        return ctx->error.code;
+        return ctx->error.code ? ctx->error.code : ROUNDS;
     }
     LTH_GOOD(give_memory(ctx, j));
     lt_status status = kernel->forward(device, &j->call, &ctx->error);
@@ -289,13 +312,46 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     return LT_OK;
 }
 
+/* The call with its half-precision inputs made f32, and its results rounded to what the shape rule said. Casts are recorded like any operation. */
+static bool compute_rounded(lt_ctx *ctx, const job *j, lt_tensor **out) {
+    static const lth_attrs to_f32 = {.i = {LT_F32}};
+    lth_engine *e = ctx->engine;
+    lt_tensor *in[LTH_MAX_IN] = {0};
+    bool good = true;
+    for (int k = 0; good && k < j->call.n_in; k++) {
+        lt_tensor *x = j->in[k];
+        in[k] = x && is_low(x->a.dtype) ? lth_apply(ctx, LTH_OP_CAST, &x, 1, &to_f32, NULL) : x;
+        good = in[k] || !x;
+    }
+    lt_dtype autocast = e->autocast;
+    e->autocast = 0;
+    good = good && lth_apply_all(ctx, j->call.op, in, j->call.n_in, j->call.attrs, NULL, out);
+    e->autocast = autocast;
+    for (int k = 0; good && k < j->call.n_out; k++) {
+        const lth_attrs back = {.i = {j->out[k]->a.dtype}};
+        if (is_low(j->out[k]->a.dtype) && out[k]->a.dtype == LT_F32) {
+            out[k] = lth_apply(ctx, LTH_OP_CAST, &out[k], 1, &back, NULL);
+            good = out[k] != NULL;
+        }
+    }
+    return good;
+}
+
 static bool apply_kernel(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, lt_tensor *part, lt_tensor **out) {
     const lth_op_info *info = &lth_ops[op];
     job j = {.call = {.op = op, .n_in = (uint8_t)n, .n_out = info->n_out, .attrs = attrs ? attrs : &no_attrs}, .out = {part}};
     j.call.random = draw;
     j.call.random_many = draw_many;
     j.call.random_state = &ctx->engine->generator;
-    bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK && run(ctx, &j, info) == LT_OK;
+    bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK;
+    const lt_status ran = good ? run(ctx, &j, info) : LT_OK;
+    if (ran == ROUNDS && !part) {
+        return compute_rounded(ctx, &j, out);
+    }
+    if (ran == ROUNDS) {
+        lth_fail(&ctx->error, LT_EUNSUPPORTED, "%s: the %s backend has no kernel for these dtypes and shapes", info->name, ctx->engine->backend->name);
+    }
+    good = good && ran == LT_OK;
     for (int k = 0; good && k < info->n_out; k++) {
         out[k] = j.out[k];
     }

@@ -200,6 +200,7 @@ const lth_backend lth_backend_cpu = {
             LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X
         },
+    .low = {[LTH_OP_LINEAR] = &lth_low_linear},
     .wide =
         {
 #define LTH_X(op, name) [LTH_OP_##op] = &lth_wide_##name,

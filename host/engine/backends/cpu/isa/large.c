@@ -169,11 +169,11 @@ static void finish_row(const lth_large *g, float *x, int64_t row, int64_t column
     for (int64_t i = 0; g->add && g->c_low && i < n; i++) {
         x[i] += lth_f32_from_low(((const uint16_t *)g->c)[at + i]);
     }
+    for (int64_t i = 0; g->c_low && g->act != LT_ACT_NONE && i < n; i++) {
+        x[i] = lth_f32_from_low(lth_low_from_f32(x[i])); /* as if the activation were an operation of its own */
+    }
     if (g->z) {
         give(g->c_low, g->z, at, x, n);
-    }
-    if (g->z && g->c_low) { /* backward sees the rounded value: so does the activation, as if they were two operations */
-        lth_low_to_f32(n, (const uint16_t *)g->z + at, x);
     }
     if (g->act != LT_ACT_NONE) {
         elements.unary(unary_of(g->act), n, x, x, 0);
