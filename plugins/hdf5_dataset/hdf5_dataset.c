@@ -84,7 +84,7 @@ static lt_status open_part(lt_ctx *ctx, hdf5_dataset *m, int id, const char *pat
         return lt_fail(ctx, status, "%s", why);
     }
     if (has_target && p->target.shape[0] != p->input.shape[0]) {
-        return lt_fail(ctx, LT_ESHAPE, "%s: '%s' has %lld rows, '%s' %lld: they do not belong together", path, m->input,
+        return lt_fail(ctx, LT_EFORMAT, "%s: '%s' has %lld rows, '%s' %lld: they do not belong together", path, m->input,
                        (long long)p->input.shape[0], m->target, (long long)p->target.shape[0]);
     }
     p->input_dtype = dtypes[m->input_dtype];

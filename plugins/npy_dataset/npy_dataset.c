@@ -145,7 +145,7 @@ static lt_status open_array(lt_ctx *ctx, array *a, const char *path) {
         return status;
     }
     if (!a->head.ndim || !a->head.size) {
-        return lt_fail(ctx, LT_ESHAPE, "%s holds %s: it needs rows, the first dimension", path, a->head.ndim ? "nothing" : "a single number");
+        return lt_fail(ctx, LT_EFORMAT, "%s holds %s: it needs rows, the first dimension", path, a->head.ndim ? "nothing" : "a single number");
     }
     a->row = a->head.size / (int64_t)size_of(a->head.dtype) / a->head.shape[0];
     return LT_OK;
@@ -158,7 +158,7 @@ static lt_status open_part(lt_ctx *ctx, npy_dataset *m, int id, const char *inpu
         return lt_ctx_status(ctx);
     }
     if (target && p->target.head.shape[0] != p->input.head.shape[0]) {
-        return lt_fail(ctx, LT_ESHAPE, "%s has %lld rows, %s %lld: they do not belong together", input, (long long)p->input.head.shape[0],
+        return lt_fail(ctx, LT_EFORMAT, "%s has %lld rows, %s %lld: they do not belong together", input, (long long)p->input.head.shape[0],
                        target, (long long)p->target.head.shape[0]);
     }
     p->input_dtype = m->input_dtype == INPUT_KEEP ? p->input.head.dtype : LT_F32;

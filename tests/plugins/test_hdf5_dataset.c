@@ -93,7 +93,7 @@ static void test_refusals(void **state) {
     } cases[] = {
         {path, "z", "y", LT_EABSENT, "a.h5: there is no dataset 'z'"},
         {path, "group", "y", LT_EABSENT, "there is no dataset 'group'"},
-        {path, "x", "fewer", LT_ESHAPE, "'x' has 500 rows, 'fewer' 499"},
+        {path, "x", "fewer", LT_EFORMAT, "'x' has 500 rows, 'fewer' 499"},
         {path, "nothing", "y", LT_EFORMAT, "dataset 'nothing' is empty"},
         {path, "texts", "y", LT_EDTYPE, "'texts' holds neither integers nor floats"},
         {text, "x", "y", LT_EFORMAT, "no.h5: no HDF5 file"},

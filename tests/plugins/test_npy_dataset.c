@@ -111,11 +111,11 @@ static void test_parts_and_refusals(void **state) {
         lt_status code;
         const char *says;
     } cases[] = {
-        {input, put_npy("z.npy", "<i8", "(11,)", y, 88), "0", LT_ESHAPE, "x.npy has 12 rows"},
+        {input, put_npy("z.npy", "<i8", "(11,)", y, 88), "0", LT_EFORMAT, "x.npy has 12 rows"},
         {input, target, "12", LT_ECONFIG, "val_size is 12"},
         {in_dir("absent.npy"), target, "0", LT_EABSENT, "absent.npy"},
         {put_npy("cut.npy", "<f4", "(13,)", x, sizeof x), target, "0", LT_EFORMAT, "cut.npy is truncated"},
-        {put_npy("none.npy", "<f4", "(0, 3)", x, 0), target, "0", LT_ESHAPE, "none.npy holds nothing"},
+        {put_npy("none.npy", "<f4", "(0, 3)", x, 0), target, "0", LT_EFORMAT, "none.npy holds nothing"},
         {put_npy("big.npy", ">f4", "(12,)", x, sizeof x), target, "0", LT_EDTYPE, "big-endian"},
         {put_text("text.npy", "1,2,3"), target, "0", LT_EFORMAT, "text.npy is not a valid .npy file"},
     };
