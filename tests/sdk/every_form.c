@@ -70,6 +70,16 @@ static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, l
     (void)self;
     x = lt_conv2d(ctx, x, x, NULL);
     x = lt_conv2d(ctx, x, x, NULL, .padding = {1, 1});
+    x = lt_conv1d(ctx, x, x, NULL);
+    x = lt_conv1d(ctx, x, x, x, .padding = 1, .groups = 2);
+    x = lt_conv_transpose1d(ctx, x, x, NULL, .stride = 2);
+    x = lt_conv_transpose2d(ctx, x, x, NULL, .stride = {2, 2}, .output_padding = {1, 1});
+    x = lt_max_pool1d(ctx, x, .kernel = 2);
+    x = lt_avg_pool1d(ctx, x, .kernel = 3, .exclude_pad = 1);
+    x = lt_interpolate(ctx, x, .scale = {2}, .mode = LT_BILINEAR);
+    x = lt_adaptive_avg_pool2d(ctx, lt_adaptive_max_pool2d(ctx, lt_adaptive_avg_pool1d(ctx, x, 3), 2, 2), 1, 1);
+    x = lt_rms_norm(ctx, lt_layer_norm_over(ctx, x, 2, NULL, NULL, 1e-5), NULL, 1e-6);
+    x = lt_group_norm(ctx, lt_instance_norm(ctx, x, NULL, NULL, 1e-5), 2, x, x, 1e-5);
     x = lt_max_pool2d(ctx, x, .kernel = {2, 2});
     x = lt_avg_pool2d(ctx, x, .kernel = {2, 2}, .ceil_mode = 1);
     x = lt_attention(ctx, x, x, x);

@@ -31,6 +31,11 @@ struct net : base_net { // hooks are found through a class between, too
     }
     lt_status training_step(lt_ctx *ctx, const lt_batch *batch, lt_step_out *out) override {
         lt_tensor *y = lt_conv2d(ctx, lt_batch_get(ctx, batch, 0), nullptr, nullptr, lt::conv2d().padding(1, 2));
+        y = lt_conv1d(ctx, y, y, nullptr, lt::conv1d().padding(1).groups(2));
+        y = lt_conv_transpose1d(ctx, y, y, nullptr, lt::conv_transpose1d().stride(2));
+        y = lt_conv_transpose2d(ctx, y, y, nullptr, lt::conv_transpose2d().stride(2).output_padding(1));
+        y = lt_avg_pool1d(ctx, lt_max_pool1d(ctx, y, lt::pool1d(2)), lt::pool1d(3).stride(2).exclude_pad(true));
+        y = lt_interpolate(ctx, lt_conv1d(ctx, y, y, nullptr), lt::interpolate().scale(2).mode(LT_BILINEAR).align_corners(true));
         if (LT_HAS(lt_gelu)) { y = lt_max_pool2d(ctx, y, lt::pool2d(2).ceil_mode(true)); }
         y = lt_attention(ctx, y, y, lt_self_attention(ctx, y, 2), lt::attention().causal(true).scale(0.5));
         y = lt_cross_entropy(ctx, lt_cross_entropy(ctx, y, y), lt_nll_loss(ctx, y, y), lt::cross_entropy().ignore_index(-100).label_smoothing(0.1));

@@ -360,5 +360,10 @@ const lt_tensor_api lth_tensor_table = {
     .expand = lth_api_expand, .unsqueeze = lth_api_unsqueeze, .squeeze = lth_api_squeeze, .slice_step = lth_api_slice_step,
     .split = lth_api_split, .stack = lth_api_stack, .gather = lth_api_gather, .scatter_add = lth_api_scatter_add,
     .index_select = lth_api_index_select, .masked_fill = lth_api_masked_fill, .pad = lth_api_pad, .roll = lth_api_roll, .flip = lth_api_flip,
+    .conv1d = lth_api_conv1d, .conv_transpose1d = lth_api_conv_transpose1d,
+    .conv_transpose2d = lth_api_conv_transpose2d, .max_pool1d = lth_api_max_pool1d, .avg_pool1d = lth_api_avg_pool1d,
+    .adaptive_avg_pool1d = lth_api_adaptive_avg_pool1d, .adaptive_avg_pool2d = lth_api_adaptive_avg_pool2d,
+    .adaptive_max_pool2d = lth_api_adaptive_max_pool2d, .interpolate = lth_api_interpolate,
+    .group_norm = lth_api_group_norm, .instance_norm = lth_api_instance_norm, .rms_norm = lth_api_rms_norm, .layer_norm_over = lth_api_layer_norm_over,
     .tril = lth_api_tril, .triu = lth_api_triu, .one_hot = lth_api_one_hot, .topk = lth_api_topk, .sort = lth_api_sort,
 };

@@ -98,4 +98,20 @@ lt_tensor *lth_api_bce_with_logits(lt_ctx *ctx, lt_tensor *x, lt_tensor *target,
 lt_tensor *lth_api_kl_div(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, const lt_loss_opts *opts);
 lt_tensor *lth_api_cosine_similarity(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, int32_t dim, double eps);
 lt_tensor *lth_api_cosine_embedding_loss(lt_ctx *ctx, lt_tensor *a, lt_tensor *b, lt_tensor *target, const lt_loss_opts *opts);
+
+/* table_layers.c */
+lt_tensor *lth_api_conv1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv1d_opts *opts);
+lt_tensor *lth_api_conv_transpose1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv_transpose1d_opts *opts);
+lt_tensor *lth_api_conv_transpose2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv_transpose2d_opts *opts);
+lt_tensor *lth_api_max_pool1d(lt_ctx *ctx, lt_tensor *x, const struct lt_pool1d_opts *opts);
+lt_tensor *lth_api_avg_pool1d(lt_ctx *ctx, lt_tensor *x, const struct lt_pool1d_opts *opts);
+lt_tensor *lth_api_adaptive_avg_pool1d(lt_ctx *ctx, lt_tensor *x, int64_t size);
+lt_tensor *lth_api_adaptive_avg_pool2d(lt_ctx *ctx, lt_tensor *x, int64_t height, int64_t width);
+lt_tensor *lth_api_adaptive_max_pool2d(lt_ctx *ctx, lt_tensor *x, int64_t height, int64_t width);
+lt_tensor *lth_api_interpolate(lt_ctx *ctx, lt_tensor *x, const struct lt_interpolate_opts *opts);
+lt_tensor *lth_api_group_norm(lt_ctx *ctx, lt_tensor *x, int64_t groups, lt_tensor *weight, lt_tensor *bias, double eps);
+lt_tensor *lth_api_instance_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps);
+lt_tensor *lth_api_rms_norm(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, double eps);
+lt_tensor *lth_api_layer_norm_over(lt_ctx *ctx, lt_tensor *x, int32_t ndims, lt_tensor *weight, lt_tensor *bias, double eps);
+bool lth_interpolate_attrs(const lt_interpolate_opts *o, const lth_array *x, lth_attrs *attrs);
 #endif

@@ -70,6 +70,8 @@ typedef struct lt_attention_opts { /* 0 means the default in brackets */
     lt_tensor *mask;             /* [NULL] broadcasts to (B, heads, T, S): bool, true where a key may be looked at, or added to the scores */
 } lt_attention_opts;
 
+struct lt_conv1d_opts; struct lt_conv_transpose1d_opts; struct lt_conv_transpose2d_opts; struct lt_pool1d_opts; struct lt_interpolate_opts;
+
 typedef struct lt_tensor_api {
     uint32_t struct_size;
     uint32_t reserved;
@@ -220,6 +222,20 @@ typedef struct lt_tensor_api {
     lt_tensor *(*clamp_)(lt_ctx *ctx, lt_tensor *x, double low, double high);
     lt_tensor *(*copy_)(lt_ctx *ctx, lt_tensor *x, lt_tensor *source);
     lt_tensor *(*fill_)(lt_ctx *ctx, lt_tensor *x, double value);
+    /* -- more layers (lt/layers.h) -- */
+    lt_tensor *(*conv1d)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv1d_opts *opts);
+    lt_tensor *(*conv_transpose1d)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv_transpose1d_opts *opts);
+    lt_tensor *(*conv_transpose2d)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const struct lt_conv_transpose2d_opts *opts);
+    lt_tensor *(*max_pool1d)(lt_ctx *ctx, lt_tensor *x, const struct lt_pool1d_opts *opts);
+    lt_tensor *(*avg_pool1d)(lt_ctx *ctx, lt_tensor *x, const struct lt_pool1d_opts *opts);
+    lt_tensor *(*adaptive_avg_pool1d)(lt_ctx *ctx, lt_tensor *x, int64_t size);
+    lt_tensor *(*adaptive_avg_pool2d)(lt_ctx *ctx, lt_tensor *x, int64_t height, int64_t width);
+    lt_tensor *(*adaptive_max_pool2d)(lt_ctx *ctx, lt_tensor *x, int64_t height, int64_t width);
+    lt_tensor *(*interpolate)(lt_ctx *ctx, lt_tensor *x, const struct lt_interpolate_opts *opts);
+    lt_tensor *(*group_norm)(lt_ctx *ctx, lt_tensor *x, int64_t groups, lt_tensor *weight, lt_tensor *bias, double eps);
+    lt_tensor *(*instance_norm)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, double eps);
+    lt_tensor *(*rms_norm)(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, double eps);
+    lt_tensor *(*layer_norm_over)(lt_ctx *ctx, lt_tensor *x, int32_t ndims, lt_tensor *weight, lt_tensor *bias, double eps);
 } lt_tensor_api;
 extern LT_HIDDEN const struct lt_tensor_api *lt__tensor LT__NEEDS_PLUGIN("lt__tensor");
 
@@ -553,5 +569,6 @@ inline lt_tensor *lt_self_attention(lt_ctx *ctx, lt_tensor *qkv, int64_t heads, 
 }
 #endif
 #include <lt/indexing.h>
+#include <lt/layers.h>
 #include <lt/losses.h>
 #endif

@@ -170,6 +170,7 @@ struct lt_mock {
 #include <lt/mock/tensor.h>
 #include <lt/mock/arith.h>
 #include <lt/mock/layers.h>
+#include <lt/mock/spatial.h>
 #include <lt/mock/indexing.h>
 #include <lt/mock/losses.h>
 LT_MOCK lt_tensor *lt_mock__nn_recurrent_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x, lt_recurrent_state *state);
