@@ -1,6 +1,6 @@
 /* bench/kernels.c - microseconds and GFLOP/s of the cpu backend's kernels at the shapes of the example models' steps (batch 64), next to
  * the core's FMA peak measured in the same run. The least of 60 windows of 1 ms: what the code can do, whoever else uses the machine.
- * Usage: bench_kernels [threads] [isa]. No test: it prints. */
+ * Usage: bench_kernels [threads] [isa] [gpt]. No test: it prints. */
 #include "base/mem.h"
 #include "engine/backends/backend.h"
 #include <lt/optim.h>
@@ -12,6 +12,7 @@
 static lth_device *device;
 static const lth_backend *const cpu = &lth_backend_cpu;
 static double total;
+static lt_dtype dtype_used = LT_F32; /* of linear and self_attention */
 
 static clockid_t clock_used = CLOCK_MONOTONIC;
 static double now_us(void) {
@@ -110,7 +111,7 @@ static void measure(job *j, const char *name, lth_op op, int n_in, const char *n
     }
     j->call.save = true;
     j->call.attrs = &j->attrs;
-    j->kernel = cpu->kernels[op];
+    j->kernel = dtype_used == LT_BF16 && cpu->low[op] ? cpu->low[op] : cpu->kernels[op];
     int passes = 0;
     for (int k = 0; k < n_in; k++) {
         if (!j->in[k].data) {
@@ -139,8 +140,9 @@ static void measure(job *j, const char *name, lth_op op, int n_in, const char *n
     total += p + f + b;
 }
 static void linear(int64_t N, int64_t I, int64_t O, int act, const char *need) {
-    job j = {.in = {array(2, (int64_t[]){N, I}, LT_F32, 0), array(2, (int64_t[]){O, I}, LT_F32, 0), array(1, (int64_t[]){O}, LT_F32, 0)},
-             .out = array(2, (int64_t[]){N, O}, LT_F32, 0),
+    const lt_dtype t = dtype_used;
+    job j = {.in = {array(2, (int64_t[]){N, I}, t, 0), array(2, (int64_t[]){O, I}, t, 0), array(1, (int64_t[]){O}, t, 0)},
+             .out = array(2, (int64_t[]){N, O}, t, 0),
              .attrs = {.i = {act}}};
     char name[64];
     snprintf(name, sizeof name, "linear %lldx%lld -> %lld%s", (long long)N, (long long)I, (long long)O, act == LT_ACT_RELU ? " relu" : act ? " gelu" : "");
@@ -167,7 +169,7 @@ static void entropy(int64_t N, int64_t C) {
     measure(&j, "cross_entropy", LTH_OP_CROSS_ENTROPY, 2, "10", 0);
 }
 static void self_attention(int64_t B, int64_t T, int64_t heads, int64_t D, int causal) {
-    job j = {.in = {array(3, (int64_t[]){B, T, 3 * heads * D}, LT_F32, 0)}, .out = array(3, (int64_t[]){B, T, heads * D}, LT_F32, 0),
+    job j = {.in = {array(3, (int64_t[]){B, T, 3 * heads * D}, dtype_used, 0)}, .out = array(3, (int64_t[]){B, T, heads * D}, dtype_used, 0),
              .attrs = {.i = {causal, heads}}};
     char name[64];
     snprintf(name, sizeof name, "self_attention %lldx%lld, %lld heads of %lld%s", (long long)B, (long long)T, (long long)heads, (long long)D,
@@ -218,6 +220,26 @@ static void begin(const char *name) {
 }
 static void end(void) { printf("%-46s %8.1f us\n", "sum of the kernels", total); }
 
+/* One layer of 384, 8 x 256 tokens, and the head. */
+static void gpt(void) {
+    static const struct { lt_dtype dtype; const char *name; } types[] = {{LT_F32, "GPT, f32"}, {LT_BF16, "GPT, bf16"}};
+    for (int t = 0; t < 2; t++) {
+        dtype_used = types[t].dtype;
+        begin(types[t].name);
+        linear(2048, 384, 1152, 0, "111");
+        self_attention(8, 256, 6, 64, 1);
+        linear(2048, 384, 384, 0, "111");
+        linear(2048, 384, 1536, 0, "111");
+        linear(2048, 384, 1536, LT_ACT_GELU, "111");
+        linear(2048, 1536, 384, 0, "111");
+        linear(2048, 384, 65, 0, "111");
+        end();
+    }
+    dtype_used = LT_F32;
+    layer_norm(2048, 384);
+    entropy(2048, 65);
+}
+
 int main(int argc, char **argv) {
     lth_error err = {0};
     const lth_device_opts opts = {.threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1, .isa = argc > 2 ? argv[2] : NULL};
@@ -228,6 +250,11 @@ int main(int argc, char **argv) {
     clock_used = opts.threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC; /* one thread: what others take is left out */
     printf("%s\n", cpu->describe(device));
     peak();
+    if (argc > 3 && !strcmp(argv[3], "gpt")) {
+        gpt();
+        cpu->close(device);
+        return 0;
+    }
     begin("LinearClassifier 784-128-10, batch 64");
     linear(64, 784, 128, LT_ACT_RELU, "011");
     linear(64, 128, 10, 0, "111");
@@ -260,17 +287,7 @@ int main(int argc, char **argv) {
     linear(64, 128, 10, 0, "111");
     adam(1199882);
     end();
-    begin("GPT 384 wide, 8 x 256 tokens (one layer and the head)");
-    linear(2048, 384, 1152, 0, "111");
-    self_attention(8, 256, 6, 64, 1);
-    linear(2048, 384, 384, 0, "111");
-    linear(2048, 384, 1536, 0, "111");
-    linear(2048, 384, 1536, LT_ACT_GELU, "111");
-    linear(2048, 1536, 384, 0, "111");
-    linear(2048, 384, 65, 0, "111");
-    layer_norm(2048, 384);
-    entropy(2048, 65);
-    end();
+    gpt();
     begin("LSTM classifier, 28 steps of 28, batch 64");
     recurrent(LTH_OP_LSTM, 28, 64, 28, 128, "01111");
     linear(64, 128, 10, 0, "111");

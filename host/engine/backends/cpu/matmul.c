@@ -106,6 +106,8 @@ static void tiny_product(lth_mat a, lth_mat b, const float *bias, lth_mat c, boo
         }
     }
 }
+/* Enough rows that packing b pays, and rows that need no turning: there our own tiles are ahead of oneDNN (docs/performance.md). */
+static bool is_large(const lth_mat *a, const lth_mat *c) { return c->batch == 1 && a->col_at == 1 && c->rows >= 256 && c->cols >= 96 && a->cols >= 96; }
 lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err) {
     if (is_tiny(&a, &c, act)) {
         tiny_product(a, b, bias, c, add);
@@ -114,6 +116,11 @@ lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias
     if (c.col_at != 1) { /* oneDNN writes rows: the transposed product */
         const lth_mat t = lth_turned(a);
         a = lth_turned(b), b = t, c = lth_turned(c);
+    }
+    if (is_large(&a, &c)) {
+        const lth_large g = {.M = c.rows, .N = c.cols, .K = a.cols, .a = a.p, .a_row = a.row_at, .a_col = a.col_at, .b = b.p, .b_row = b.row_at,
+                            .b_col = b.col_at, .c = c.p, .c_row = c.row_at, .add = add, .bias = bias, .act = act};
+        return lth_cpu_large(d, &g, err);
     }
     product p = {.d = d, .a = a, .b = b, .c = c, .bias = bias, .add = add, .err = err};
     cut(&p);

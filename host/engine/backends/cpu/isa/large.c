@@ -51,22 +51,35 @@ static void pack_dense(const lth_large *g, int64_t column, int64_t n, float *to)
         }
     }
 }
+/* n rows of bf16, row_at apart, `depth` of each -> f32 rows of 16. */
+static void rows_of_16(const uint16_t *from, int64_t row_at, int64_t n, int64_t depth, float *to) {
+    for (int64_t i = 0; i < n; i++) {
+        if (depth == 16) { /* a count that the compiler knows */
+            lth_low_to_f32(16, from + i * row_at, to + i * 16);
+        } else {
+            lth_low_to_f32(depth, from + i * row_at, to + i * 16);
+        }
+    }
+}
 static void pack_turned(const lth_large *g, int64_t column, int64_t n, float *to) { /* b's columns are dense */
     float rows[NR * 16];
     for (int64_t k = 0; k < g->K; k += 16) {
-        const int64_t depth = least(16, g->K - k);
-        for (int64_t i = 0; i < n; i++) {
-            take(g->b_low, g->b, (column + i) * g->b_col + k, 1, depth, rows + i * 16);
+        const int64_t depth = least(16, g->K - k), first = column * g->b_col + k;
+        const float *from = (const float *)g->b + (g->b_low ? 0 : first);
+        int64_t row_at = g->b_col;
+        if (g->b_low) {
+            rows_of_16((const uint16_t *)g->b + first, g->b_col, n, depth, rows);
+            from = rows, row_at = 16;
         }
-        memset(rows + n * 16, 0, (size_t)((NR - n) * 16) * sizeof *rows);
 #if LTH_ISA > 0
         UNROLL for (int i = 0; i < NR; i += 16) {
-            transpose_to(to + k * NR + i, NR, rows + i * 16, 16, 16, (int)depth);
+            const int64_t left = n - i;
+            transpose_to(to + k * NR + i, NR, left > 0 ? from + i * row_at : from, row_at, left < 0 ? 0 : (int)least(16, left), (int)depth);
         }
 #else
         for (int64_t d = 0; d < depth; d++) {
             for (int64_t i = 0; i < NR; i++) {
-                to[(k + d) * NR + i] = rows[i * 16 + d];
+                to[(k + d) * NR + i] = i < n ? from[i * row_at + d] : 0.f;
             }
         }
 #endif
@@ -78,23 +91,30 @@ static void large_pack(const lth_large *g, int64_t first, int64_t count, float *
         (g->b_col == 1 ? pack_dense : pack_turned)(g, column, n, packed + p * NR * g->K);
     }
 }
-/* Rows row..row+rows-1 of a, K from k on -> groups of MR: rows of KC where a's rows are dense, else columns of MR. */
+/* Rows row..row+rows-1 of a, K from k on -> groups of MR: rows of KC where a's rows are dense; else columns of MR, one line of a after the
+ * other, so that a page is visited once. */
+static void pack_lines(const lth_large *g, int64_t row, int64_t rows, int64_t k, int64_t depth, float *to) {
+    float line[LTH_LARGE_ROWS + MR];
+    const int64_t whole = (rows + MR - 1) / MR * MR;
+    memset(line + rows, 0, (size_t)(whole - rows) * sizeof *line);
+    for (int64_t d = 0; d < depth; d++, to += MR) {
+        take(g->a_low, g->a, row * g->a_row + (k + d) * g->a_col, g->a_row, rows, line);
+        for (int64_t i = 0; i < whole; i += MR) {
+            memcpy(to + i * KC, line + i, MR * sizeof *line);
+        }
+    }
+}
 static void pack_a(const lth_large *g, int64_t row, int64_t rows, int64_t k, int64_t depth, float *to) {
+    if (g->a_col != 1) {
+        pack_lines(g, row, rows, k, depth, to);
+        return;
+    }
     for (int64_t i = 0; i < rows; i += MR, to += MR * KC) {
         const int64_t n = least(MR, rows - i);
-        if (g->a_col == 1) {
-            for (int64_t r = 0; r < n; r++) {
-                take(g->a_low, g->a, (row + i + r) * g->a_row + k, 1, depth, to + r * KC);
-            }
-            memset(to + n * KC, 0, (size_t)((MR - n) * KC) * sizeof *to);
-        } else {
-            for (int64_t d = 0; d < depth; d++) {
-                take(g->a_low, g->a, (row + i) * g->a_row + (k + d) * g->a_col, g->a_row, n, to + d * MR);
-                for (int64_t r = n; r < MR; r++) {
-                    to[d * MR + r] = 0;
-                }
-            }
+        for (int64_t r = 0; r < n; r++) {
+            take(g->a_low, g->a, (row + i + r) * g->a_row + k, 1, depth, to + r * KC);
         }
+        memset(to + n * KC, 0, (size_t)((MR - n) * KC) * sizeof *to);
     }
 }
 
@@ -113,12 +133,12 @@ INLINE void micro(int64_t K, const float *a, int64_t row, int64_t col, const flo
         }
     }
 }
-/* c (MR, NR) = or += a b; c may be a buffer of its own (c_at NR). */
-INLINE void tile(int64_t K, const float *a, int64_t row, int64_t col, const float *b, float *c, int64_t c_at, bool add) {
+/* c (MR, NR) = seed + a b; seed: rows seed_at apart (0: one row for all), NULL: zeros. c and seed may be the same. */
+INLINE void tile(int64_t K, const float *a, int64_t row, int64_t col, const float *b, float *c, int64_t c_at, const float *seed, int64_t seed_at) {
     vec s[MR][NV];
     UNROLL for (int i = 0; i < MR; i++) {
         UNROLL for (int j = 0; j < NV; j++) {
-            s[i][j] = add ? v_load(c + i * c_at + j * VL) : (vec){0};
+            s[i][j] = seed ? v_load(seed + i * seed_at + j * VL) : (vec){0};
         }
     }
     micro(K, a, row, col, b, s);
@@ -128,18 +148,18 @@ INLINE void tile(int64_t K, const float *a, int64_t row, int64_t col, const floa
         }
     }
 }
-static __attribute__((noinline)) void tile_rows(int64_t K, const float *a, const float *b, float *c, int64_t c_at, bool add) {
-    if (add) {
-        tile(K, a, KC, 1, b, c, c_at, true);
+static __attribute__((noinline)) void tile_rows(int64_t K, const float *a, const float *b, float *c, int64_t c_at, const float *seed, int64_t seed_at) {
+    if (seed) {
+        tile(K, a, KC, 1, b, c, c_at, seed, seed_at);
     } else {
-        tile(K, a, KC, 1, b, c, c_at, false);
+        tile(K, a, KC, 1, b, c, c_at, NULL, 0);
     }
 }
-static __attribute__((noinline)) void tile_columns(int64_t K, const float *a, const float *b, float *c, int64_t c_at, bool add) {
-    if (add) {
-        tile(K, a, 1, MR, b, c, c_at, true);
+static __attribute__((noinline)) void tile_columns(int64_t K, const float *a, const float *b, float *c, int64_t c_at, const float *seed, int64_t seed_at) {
+    if (seed) {
+        tile(K, a, 1, MR, b, c, c_at, seed, seed_at);
     } else {
-        tile(K, a, 1, MR, b, c, c_at, false);
+        tile(K, a, 1, MR, b, c, c_at, NULL, 0);
     }
 }
 
@@ -160,25 +180,33 @@ static void give(bool low, void *to, int64_t at, const float *from, int64_t n) {
         memcpy((float *)to + at, from, (size_t)n * sizeof *from);
     }
 }
-/* n values of one row at (row, column): bias, what was there, z, activation, rounding. */
+INLINE void round_low(int64_t n, float *x) {
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = lth_f32_from_low(lth_low_from_f32(x[i]));
+    }
+}
+/* n values of one row at (row, column): what was there, z, activation, rounding. */
 static void finish_row(const lth_large *g, float *x, int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * g->c_row + column;
-    for (int64_t i = 0; g->bias && i < n; i++) {
-        x[i] += g->bias_low ? lth_f32_from_low(((const uint16_t *)g->bias)[column + i]) : ((const float *)g->bias)[column + i];
-    }
     for (int64_t i = 0; g->add && g->c_low && i < n; i++) {
         x[i] += lth_f32_from_low(((const uint16_t *)g->c)[at + i]);
     }
-    for (int64_t i = 0; g->c_low && g->act != LT_ACT_NONE && i < n; i++) {
-        x[i] = lth_f32_from_low(lth_low_from_f32(x[i])); /* as if the activation were an operation of its own */
-    }
-    if (g->z) {
-        give(g->c_low, g->z, at, x, n);
-    }
     if (g->act != LT_ACT_NONE) {
+        if (g->c_low) { /* as if the activation were an operation of its own */
+            round_low(n, x);
+        }
+        if (g->z) {
+            give(g->c_low, g->z, at, x, n);
+        }
         elements.unary(unary_of(g->act), n, x, x, 0);
     }
     give(g->c_low, g->c, at, x, n);
+}
+/* Whole rows of bf16 without more to do: a loop of known length. */
+static void finish_rounded(const lth_large *g, const float *x, int64_t row, int64_t column, int64_t rows) {
+    for (int64_t r = 0; r < rows; r++) {
+        lth_f32_to_low(NR, x + r * NR, (uint16_t *)g->c + (row + r) * g->c_row + column);
+    }
 }
 
 /* ---- blocks of rows ---- */
@@ -187,25 +215,36 @@ typedef struct block { const lth_large *g; int64_t row, rows, k, depth; const fl
 /* One panel of columns against the block. Sums of a bf16 c wait in `sums` (rows, whole panels), those of f32 in c itself. */
 static void panel(const block *k, const float *b, int64_t column, int64_t sums_at) {
     const lth_large *g = k->g;
-    const int64_t n = least(NR, g->N - column);
-    const bool finish = k->last && (g->bias || g->act != LT_ACT_NONE || g->c_low || g->z), earlier = !k->first || (g->add && !g->c_low);
-    float own[MR * NR];
+    const int64_t n = least(NR, g->N - column), c_at = g->c_low ? sums_at : g->c_row;
+    const bool finish = k->last && (g->act != LT_ACT_NONE || g->c_low), earlier = !k->first || (g->add && !g->c_low);
+    float own[MR * NR], bias[NR];
+    if (k->first && g->bias) {
+        take(g->bias_low, g->bias, column, 1, n, bias);
+        memset(bias + n, 0, (size_t)(NR - n) * sizeof *bias);
+    }
     for (int64_t i = 0; i < k->rows; i += MR) {
-        const int64_t rows = least(MR, k->rows - i);
-        float *c = g->c_low ? k->sums + i * sums_at + column : (float *)g->c + (k->row + i) * g->c_row + column;
-        const int64_t c_at = g->c_low ? sums_at : g->c_row;
-        const bool direct = g->c_low ? !finish : !finish && rows == MR && n == NR;
-        float *to = direct ? c : own;
-        const int64_t to_at = direct ? c_at : NR;
-        for (int64_t r = 0; !direct && earlier && r < rows; r++) {
-            memcpy(own + r * NR, c + r * c_at, (size_t)n * sizeof *own);
+        const int64_t rows = least(MR, k->rows - i), row = k->row + i;
+        float *c = g->c_low ? k->sums + i * sums_at + column : (float *)g->c + row * g->c_row + column;
+        const bool whole = g->c_low || (rows == MR && n == NR); /* c has room for a whole tile */
+        const float *seed = earlier ? c : k->first && g->bias ? bias : NULL;
+        if (earlier && !whole) {
+            for (int64_t r = 0; r < rows; r++) {
+                memcpy(own + r * NR, c + r * c_at, (size_t)n * sizeof *own);
+            }
+            seed = own;
         }
-        (g->a_col == 1 ? tile_rows : tile_columns)(k->depth, k->a + i * KC, b, to, to_at, earlier);
-        for (int64_t r = 0; !direct && r < rows; r++) {
-            if (finish) {
-                finish_row(g, own + r * NR, k->row + i + r, column, n);
-            } else {
-                memcpy(c + r * c_at, own + r * NR, (size_t)n * sizeof *own);
+        float *to = whole && !finish ? c : own;
+        (g->a_col == 1 ? tile_rows : tile_columns)(k->depth, k->a + i * KC, b, to, to == own ? NR : c_at, seed,
+                                                   seed == bias ? 0 : seed == own ? NR : c_at);
+        if (finish && g->c_low && n == NR && g->act == LT_ACT_NONE && !g->add) {
+            finish_rounded(g, own, row, column, rows);
+        } else if (to == own) {
+            for (int64_t r = 0; r < rows; r++) {
+                if (finish) {
+                    finish_row(g, own + r * NR, row + r, column, n);
+                } else {
+                    memcpy(c + r * c_at, own + r * NR, (size_t)n * sizeof *own);
+                }
             }
         }
     }
