@@ -45,7 +45,7 @@ static void test_unary(void **state) {
             check(&s, "unary");
         }
     }
-    for (int layout = 1; layout < 3; layout++) {
+    for (int layout = 1; layout <= LTH_HWNC; layout++) {
         spec s = {.op = LTH_OP_RELU, .n_in = 1, .in = {{4, {17, 5, 3, 7}, .layout = layout}}, .out = {4, {17, 5, 3, 7}}, .need = {true}};
         check(&s, "relu, blocked");
     }
@@ -257,7 +257,7 @@ static void test_reduce(void **state) {
 }
 static void test_copy(void **state) {
     (void)state;
-    for (int layout = 0; layout < 3; layout++) {
+    for (int layout = 0; layout <= LTH_HWNC; layout++) {
         for (int i = 0; i < 4; i++) {
             spec s = {.op = LTH_OP_COPY, .n_in = 1, .in = {{4, {19, 18, 3, 7}, .layout = layout, .turned = layout == 0 && i > 1}},
                       .out = {4, {19, 18, 3, 7}}, .need = {true},

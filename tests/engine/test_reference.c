@@ -270,9 +270,9 @@ static void low_precision(void **state) {
 /* To a blocked layout and back, with a number of images and channels that fills no block. */
 static void layouts(void **state) {
     (void)state;
-    static const lth_layout blocked[] = {LTH_N16C, LTH_C16};
+    static const lth_layout blocked[] = {LTH_N16C, LTH_C16, LTH_HWNC};
     int64_t dims[4] = {19, 3, 4, 5};
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         run there = {.call.op = LTH_OP_COPY}, back = {.call.op = LTH_OP_COPY, .call.save = true, .has_gout = true};
         take(&there, 0, make(LT_F32, 4, dims));
         for (int64_t i = 0; i < lth_array_numel(&there.in[0]); i++) {

@@ -8,7 +8,7 @@ static int64_t round16(int64_t n) { return (n + 15) / 16 * 16; }
 size_t ref_array_bytes(const lth_array *a) {
     int64_t n = 1;
     for (int d = 0; d < a->ndim; d++) {
-        bool padded = (a->layout == LTH_N16C && d == 0) || (a->layout == LTH_C16 && d == 1);
+        bool padded = (a->layout == LTH_N16C && d == 0) || ((a->layout == LTH_C16 || a->layout == LTH_HWNC) && d == 1);
         n *= padded ? round16(a->shape[d]) : a->shape[d];
     }
     return (size_t)n * lth_dtype_size(a->dtype);
@@ -20,6 +20,7 @@ static int64_t place_of(const lth_array *a, const int64_t *index) {
     switch (a->layout) {
     case LTH_N16C: return ((((i[0] / 16) * s[1] + i[1]) * s[2] + i[2]) * s[3] + i[3]) * 16 + i[0] % 16;
     case LTH_C16: return (((i[0] * (round16(s[1]) / 16) + i[1] / 16) * s[2] + i[2]) * s[3] + i[3]) * 16 + i[1] % 16;
+    case LTH_HWNC: return ((i[2] * s[3] + i[3]) * s[0] + i[0]) * round16(s[1]) + i[1];
     default: break;
     }
     int64_t at = 0;
