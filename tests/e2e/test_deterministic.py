@@ -3,6 +3,8 @@
 loss of metrics.csv (written with all its digits) and everything of last.h5 that training goes on from is compared. Three and four threads
 on a machine with fewer cores run all the same: chunks are handed out to as many as there are, in an order that differs from run to run."""
 import os
+import random
+import string
 
 import harness
 
@@ -77,6 +79,21 @@ class ResNet(DeterministicBase):
 
     def test_resnet18(self):
         self.same("ResNet", steps=self.steps(3), batch=8 if harness.LIGHT else 20, init={"in_channels": 1})
+
+
+class GPT(DeterministicBase):
+    """Two blocks of the shipped configuration: its width, heads, context and vocabulary, so that each product, the attention and the loss
+    have the kernels of the whole model; a batch of 4 of 8."""
+
+    def text(self, length):
+        draw = random.Random(3)
+        return self.write("text.txt", "".join(draw.choice(string.ascii_letters + " .,:;!?-'\n&$3") for _ in range(length)))
+
+    def test_gpt(self):
+        light = harness.LIGHT
+        block, batch = (64, 2) if light else (256, 4)
+        data = {"class_path": "TextFile", "init_args": {"path": self.text(30 * block * batch), "block_size": block, "batch_size": batch}}
+        self.same("GPT", steps=self.steps(3), data=data, init={"block_size": block, "n_layer": 2, "n_head": 6, "n_embd": 96 if light else 384})
 
 
 if __name__ == "__main__":
