@@ -68,7 +68,7 @@ typedef struct lth_rnn_step {
     float *y, *next;                /* next: the state's place in the next step's a, or NULL */
 } lth_rnn_step;
 typedef struct lth_rnn_back {
-    int64_t rows, I, H, a_row;
+    int64_t rows, I, H, a_row, d_row; /* d_row: between rows of dgates */
     const float *a, *gates, *cell, *cell_tanh, *dy; /* dy NULL: none arrives */
     float *dh, *dc, *dgates;
 } lth_rnn_back;

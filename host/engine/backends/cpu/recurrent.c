@@ -12,6 +12,7 @@ typedef struct rnn {
     const lth_call *call;
     bool gru, reverse;
     int64_t T, B, I, H, K, a_row;   /* K: I + H; a_row: with the 1, whole cache lines */
+    int64_t d_row;                  /* of dgates: 4 H and a line, so that rows do not meet in the same sets of the cache */
     int64_t rows, chunks;           /* of the batch */
     float *a, *gates, *cells, *tanhs; /* workspace: (T, B, a_row), (T, B, 4H), (T + 1, B, H) by step, (T, B, H) */
     float *weights, *bias, *weights_x; /* packed; scratch, as what follows */
@@ -27,6 +28,7 @@ static rnn rnn_of(lth_device *d, const lth_call *call) {
              .H = call->in[W_HH]->shape[1]};
     r.K = r.I + r.H;
     r.a_row = (r.K + 16) & ~(int64_t)15;
+    r.d_row = (4 * r.H + 31) & ~(int64_t)15;
     r.chunks = lth_div_up(r.B, CHUNK_ROWS);
     r.rows = r.chunks ? lth_div_up(r.B, r.chunks) : 0;
     const int64_t n = r.T * r.B;
@@ -161,14 +163,14 @@ static void backward_chunk(void *arg, int64_t chunk, int thread) {
     if (rows <= 0) {
         return;
     }
-    lth_rnn_back s = {.rows = rows, .I = r->I, .H = H, .a_row = r->a_row, .dh = r->dh + b0 * H, .dc = r->dc + b0 * H};
+    lth_rnn_back s = {.rows = rows, .I = r->I, .H = H, .a_row = r->a_row, .d_row = r->d_row, .dh = r->dh + b0 * H, .dc = r->dc + b0 * H};
     begin_state(s.dh, r->call->grad_out[1], b0 * H, rows * H);
     begin_state(s.dc, r->gru ? NULL : r->call->grad_out[2], b0 * H, rows * H);
     for (int64_t step = r->T - 1; step >= 0; step--) {
         const int64_t row = time_of(r, step) * r->B + b0;
         s.a = r->a + row * r->a_row;
         s.gates = r->gates + row * 4 * H;
-        s.dgates = r->dgates + row * 4 * H;
+        s.dgates = r->dgates + row * r->d_row;
         s.dy = dy ? lth_f32(dy) + row * H : NULL;
         if (r->gru) {
             r->d->isa.gru_back(&s);
@@ -178,7 +180,7 @@ static void backward_chunk(void *arg, int64_t chunk, int thread) {
             r->d->isa.lstm_back(&s);
         }
         if (step || first) { /* GRU: r, z and the hidden part of n stand in the last 3 H */
-            r->d->isa.panel_product(rows, H, r->gru ? 3 * H : 4 * H, s.dgates + (r->gru ? H : 0), 4 * H, r->weights, s.dh, H, r->gru);
+            r->d->isa.panel_product(rows, H, r->gru ? 3 * H : 4 * H, s.dgates + (r->gru ? H : 0), r->d_row, r->weights, s.dh, H, r->gru);
         }
     }
 }
@@ -188,7 +190,7 @@ static void weights_chunk(void *arg, int64_t chunk, int thread) {
     const rnn *r = arg;
     const int64_t m = chunk * OUT_ROWS;
     (void)thread;
-    r->d->isa.outer_product(r->T * r->B, lth_min64(OUT_ROWS, 4 * r->H - m), r->a_row, r->dgates + m, 4 * r->H, r->a, r->a_row, r->dw + m * r->a_row, r->a_row);
+    r->d->isa.outer_product(r->T * r->B, lth_min64(OUT_ROWS, 4 * r->H - m), r->a_row, r->dgates + m, r->d_row, r->a, r->a_row, r->dw + m * r->a_row, r->a_row);
 }
 
 /* Rows of one gate from dw to the gradients of W, columns from `at` on, and of its bias. */
@@ -227,7 +229,7 @@ static void x_chunk(void *arg, int64_t chunk, int thread) {
     const rnn *r = arg;
     const int64_t m = chunk * X_ROWS;
     (void)thread;
-    r->d->isa.panel_product(lth_min64(X_ROWS, r->T * r->B - m), r->I, (r->gru ? 3 : 4) * r->H, r->dgates + m * 4 * r->H, 4 * r->H, r->weights_x,
+    r->d->isa.panel_product(lth_min64(X_ROWS, r->T * r->B - m), r->I, (r->gru ? 3 : 4) * r->H, r->dgates + m * r->d_row, r->d_row, r->weights_x,
                             lth_f32(r->call->grad_in[X]) + m * r->I, r->I, r->call->accumulate[X]);
 }
 
@@ -252,7 +254,7 @@ static void add_state(const rnn *r, int k, const float *from) {
 static lt_status rnn_backward(lth_device *d, const lth_call *call, lth_error *err) {
     rnn r = rnn_of(d, call);
     const int gates = r.gru ? 3 : 4;
-    const int64_t packed = (int64_t)d->isa.panel_floats(gates * r.H, r.H), state = r.B * r.H, all = 4 * r.T * state;
+    const int64_t packed = (int64_t)d->isa.panel_floats(gates * r.H, r.H), state = r.B * r.H, all = r.T * r.B * r.d_row;
     const int64_t for_x = call->need[X] ? (int64_t)d->isa.panel_floats(gates * r.H, r.I) : 0, turned = for_x && r.gru ? 3 * r.H * r.I : 0;
     const int64_t sizes[] = {packed, for_x, turned, all, state, state, 4 * r.H * r.a_row};
     size_t bytes = 0;

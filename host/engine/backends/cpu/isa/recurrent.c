@@ -144,10 +144,36 @@ static void outer_product(int64_t R, int64_t M, int64_t N, const float *a, int64
 }
 
 /* ---- a step ---- */
+/* e^x = 2^n (1 + q), for |x| <= 87: n and q, to about 1 ulp of 1 + q. The sum with `magic` rounds, and leaves 2^n's exponent in its low bits. */
+INLINE vec exp_parts(vec x, vec *scale) {
+    const vec magic = v_set(12583039.f); /* 1.5 2^23 + 127 */
+    const vec t = v_fma(x, v_set(1.44269504f), magic), n = t - magic;
+    const vec r = v_fnma(n, v_set(-2.12194440e-4f), v_fnma(n, v_set(0.693359375f), x));
+    vec p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    *scale = (vec)((ivec)t << 23);
+    return v_fma(p, r * r, r);
+}
+INLINE vec within(vec x, float limit) { return v_min(v_set(limit), v_max(v_set(-limit), x)); } /* NaN stays */
+/* 1 / (1 + e^-x); beyond 87 as at 87. */
+INLINE vec gate_sigmoid(vec x) {
+    vec s, q = exp_parts(within(-x, 87.f), &s);
+    return 1.f / (1.f + v_fma(s, q, s));
+}
+/* m / (m + 2) with m = e^2x - 1, which is exact near 0: (s - 1) + s q. */
+INLINE vec gate_tanh(vec x) {
+    vec s, q = exp_parts(within(x + x, 40.f), &s);
+    const vec m = v_fma(s, q, s - 1.f);
+    return m / (m + 2.f);
+}
 INLINE void lstm_unit(const lth_rnn_step *s, int64_t row, int64_t j, const vec z[4]) {
     const int64_t left = s->H - j, at = row * s->H + j;
-    const vec i = v_sigmoid(z[0]), f = v_sigmoid(z[1]), g = v_tanh(z[2]), o = v_sigmoid(z[3]);
-    const vec c = v_fma(f, v_at(s->cell + at, left), i * g), tc = v_tanh(c), h = o * tc;
+    const vec i = gate_sigmoid(z[0]), f = gate_sigmoid(z[1]), g = gate_tanh(z[2]), o = gate_sigmoid(z[3]);
+    const vec c = v_fma(f, v_at(s->cell + at, left), i * g), tc = gate_tanh(c), h = o * tc;
     if (s->gates) {
         float *to = s->gates + row * 4 * s->H + j;
         v_put(to, i, left);
@@ -166,7 +192,7 @@ INLINE void lstm_unit(const lth_rnn_step *s, int64_t row, int64_t j, const vec z
 /* z: r, z, the parts of n from x and from h */
 INLINE void gru_unit(const lth_rnn_step *s, int64_t row, int64_t j, const vec z[4]) {
     const int64_t left = s->H - j;
-    const vec r = v_sigmoid(z[0]), u = v_sigmoid(z[1]), n = v_tanh(v_fma(r, z[3], z[2]));
+    const vec r = gate_sigmoid(z[0]), u = gate_sigmoid(z[1]), n = gate_tanh(v_fma(r, z[3], z[2]));
     const vec h = v_fma(u, v_at(s->a + row * s->a_row + s->I + j, left) - n, n);
     if (s->gates) {
         float *to = s->gates + row * 4 * s->H + j;
@@ -178,6 +204,18 @@ INLINE void gru_unit(const lth_rnn_step *s, int64_t row, int64_t j, const vec z[
     v_put(s->y + row * s->H + j, h, left);
     if (s->next) {
         v_put(s->next + row * s->a_row + j, h, left);
+    }
+}
+
+/* Apart from the sums, and not unrolled: inlined into every tile, the gates take twice the time. */
+static __attribute__((noinline)) void lstm_rows(int rows, const lth_rnn_step *s, int64_t row, int64_t j, const float *z) {
+    for (int r = 0; r < rows; r++, z += 4 * VL) {
+        lstm_unit(s, row + r, j, (const vec[4]){v_load(z), v_load(z + VL), v_load(z + 2 * VL), v_load(z + 3 * VL)});
+    }
+}
+static __attribute__((noinline)) void gru_rows(int rows, const lth_rnn_step *s, int64_t row, int64_t j, const float *z) {
+    for (int r = 0; r < rows; r++, z += 4 * VL) {
+        gru_unit(s, row + r, j, (const vec[4]){v_load(z), v_load(z + VL), v_load(z + 2 * VL), v_load(z + 3 * VL)});
     }
 }
 
@@ -205,13 +243,13 @@ INLINE void cell_tile(bool gru, int rows, const lth_rnn_step *s, int64_t row, in
             acc[r][2] = aside[r];
         }
     }
+    float z[TALL][4 * VL] __attribute__((aligned(64)));
     UNROLL for (int r = 0; r < rows; r++) {
-        if (gru) {
-            gru_unit(s, row + r, j, acc[r]);
-        } else {
-            lstm_unit(s, row + r, j, acc[r]);
+        UNROLL for (int g = 0; g < 4; g++) {
+            v_store(&z[r][g * VL], acc[r][g]);
         }
     }
+    (gru ? gru_rows : lstm_rows)(rows, s, row, j, &z[0][0]);
 }
 
 INLINE void step(bool gru, const lth_rnn_step *s) {
@@ -254,7 +292,7 @@ static void cell_bias(bool gru, int64_t H, const float *b_ih, const float *b_hh,
 static void lstm_back(const lth_rnn_back *s) {
     for (int64_t row = 0; row < s->rows; row++) {
         const float *gates = s->gates + row * 4 * s->H;
-        float *to = s->dgates + row * 4 * s->H;
+        float *to = s->dgates + row * s->d_row;
         for (int64_t j = 0; j < s->H; j += VL) {
             const int64_t left = s->H - j, at = row * s->H + j;
             const vec i = v_at(gates + j, left), f = v_at(gates + s->H + j, left), g = v_at(gates + 2 * s->H + j, left);
@@ -274,7 +312,7 @@ static void lstm_back(const lth_rnn_back *s) {
 static void gru_back(const lth_rnn_back *s) {
     for (int64_t row = 0; row < s->rows; row++) {
         const float *gates = s->gates + row * 4 * s->H;
-        float *to = s->dgates + row * 4 * s->H;
+        float *to = s->dgates + row * s->d_row;
         for (int64_t j = 0; j < s->H; j += VL) {
             const int64_t left = s->H - j, at = row * s->H + j;
             const vec n = v_at(gates + j, left), r = v_at(gates + s->H + j, left), u = v_at(gates + 2 * s->H + j, left);
