@@ -85,6 +85,8 @@ def train(bench):
     rates = [json.loads(line)["lr-Signum"] for line in (bench.work / "lthost_logs/version_1/metrics.jsonl").read_text().splitlines() if "lr-Signum" in line]
     bench.expect(f"the rate rises from 0.00003 to 0.003 in 50 steps: {rates[:2]} {rates[-1:]}",
                  len(rates) > 60 and abs(rates[0] - 3e-5) < 1e-9 and abs(rates[-1] - 3e-3) < 1e-9 and rates == sorted(rates))
+    said = bench.sh("lthost fit -c config.yaml --model Blocks --trainer.callbacks+=ModelSummary")
+    bench.expect(f"the blocks learn, and the summary counts what was left open:\n{said}", "is good enough" in said and "ModuleList" in said)
     bench.run_block("unit")
     bench.sh("lthost fit -c config.yaml --data.num_workers=2 --trainer.fast_dev_run=true")
     if bench.cxx:

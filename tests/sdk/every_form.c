@@ -46,6 +46,8 @@ static lt_status configure(lt_ctx *ctx, void *self) {
         lt_nn_max_pool2d(ctx, 3, .stride = {1, 1}), lt_nn_avg_pool2d(ctx, 2, .exclude_pad = 1), lt_nn_flatten(ctx), lt_nn_flatten_from(ctx, 2),
         lt_nn_relu(ctx), lt_nn_tanh(ctx), lt_nn_sigmoid(ctx), lt_nn_gelu(ctx), lt_nn_gelu_tanh(ctx), lt_nn_dropout(ctx, 0.5),
         lt_nn_sequential(ctx, NULL, lt_nn_linear(ctx, 3, 2)), lt_nn_linear_no_bias(ctx, 2, 1),
+        lt_nn_lstm(ctx, 3, 4), lt_nn_gru(ctx, 3, 4, .num_layers = 2, .bidirectional = 1), lt_nn_multihead_attention(ctx, 8, 2, .batch_first = 1),
+        lt_nn_transformer_encoder_layer(ctx, 8, 2, .norm_first = 1), lt_nn_identity(ctx), lt_nn_module_list(ctx, "list", lt_nn_relu(ctx)),
         lt_nn_layer_norm(ctx, 8), lt_nn_layer_norm(ctx, 8, .no_bias = 1), lt_nn_embedding(ctx, 10, 8));
     (void)self;
     (void)lt_parameter(ctx, "scale", LT_F32, 1, shape, 1);

@@ -10,7 +10,10 @@ LT_PARAMS(layer, LT_PARAM(kernel, "3", "Side.", LT_RANGE("1..")));
 struct base_net : lt::model {
     lt_status configure(lt_ctx *ctx) override {
         lt_nn_sequential(ctx, "net", lt_nn_conv2d(ctx, 1, 6, 5), lt_nn_conv2d(ctx, 6, 6, 5, lt::nn_conv2d().padding(2).no_bias(true)), lt_nn_batch_norm2d(ctx, 6),
-                         lt_nn_batch_norm1d(ctx, 6, lt::nn_batch_norm().eps(1e-3)), lt_nn_max_pool2d(ctx, 2), lt_nn_avg_pool2d(ctx, 2, lt::pool2d().stride(1)),
+                         lt_nn_batch_norm1d(ctx, 6, lt::nn_batch_norm().eps(1e-3)), lt_nn_lstm(ctx, 3, 4), lt_nn_gru(ctx, 3, 4, lt::nn_recurrent().num_layers(2)),
+                         lt_nn_multihead_attention(ctx, 8, 2, lt::nn_multihead().batch_first(true)), lt_nn_module_list(ctx, "list", lt_nn_relu(ctx)),
+                         lt_nn_transformer_encoder_layer(ctx, 8, 2, lt::nn_encoder_layer().norm_first(true)),
+                         lt_nn_max_pool2d(ctx, 2), lt_nn_avg_pool2d(ctx, 2, lt::pool2d().stride(1)),
                          lt_nn_sequential(ctx, nullptr, lt_nn_linear(ctx, 3, 2)));
         return lt_ctx_status(ctx);
     }

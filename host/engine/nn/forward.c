@@ -157,6 +157,8 @@ lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *cal
     case LTH_ACTIVATION: return lth_run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);
     case LTH_LSTM_LAYER: case LTH_GRU_LAYER: return lth_run_recurrent(ctx, l, x, NULL, caller);
+    case LTH_MULTIHEAD: return lth_run_multihead(ctx, l, (lt_tensor *const[]){x, x, x}, NULL, caller);
+    case LTH_ENCODER_LAYER: return lth_run_encoder_layer(ctx, l, x, NULL, caller);
     case LTH_SHARED: return lth_module_forward(ctx, l->target, x, caller);
     case LTH_GROUP: return no_forward(ctx, l, caller);
     case LTH_RESIDUAL: return lth_run_residual(ctx, l, x, caller);

@@ -7,7 +7,7 @@
 typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,
     LTH_DROPOUT_LAYER, LTH_SEQUENTIAL, LTH_RESIDUAL,
-    LTH_LSTM_LAYER, LTH_GRU_LAYER,
+    LTH_LSTM_LAYER, LTH_GRU_LAYER, LTH_MULTIHEAD, LTH_ENCODER_LAYER,
     LTH_LAYER_NORM_LAYER, LTH_EMBEDDING_LAYER,
     LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
     LTH_SHARED, /* a second place of `target` */
@@ -42,6 +42,7 @@ struct lt_module {
     int32_t spatial;                /* batch norm: 1 or 2 */
     double p;                       /* dropout */
     struct { int32_t layers, directions; bool bias, batch_first; } rnn; /* LSTM, GRU; in: input_size, out: hidden_size */
+    int64_t heads;                  /* attention */
     lth_fused *steps; int64_t n_steps; /* sequential, residual */
     lt_module *shortcut;            /* residual: the child beside the others; NULL: the input itself */
 };
@@ -75,6 +76,12 @@ lt_module *lth_make_lstm(lt_ctx *ctx, int64_t in, int64_t hidden, const lt_nn_re
 lt_module *lth_make_gru(lt_ctx *ctx, int64_t in, int64_t hidden, const lt_nn_recurrent_opts *opts);
 lt_tensor *lth_run_recurrent(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_recurrent_state *state, void *caller);
 lt_tensor *lth_recurrent_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
+/* ---- attention.c ---- */
+lt_module *lth_make_multihead(lt_ctx *ctx, int64_t embed_dim, int64_t heads, const lt_nn_multihead_opts *opts);
+lt_module *lth_make_encoder_layer(lt_ctx *ctx, int64_t d_model, int64_t heads, const lt_nn_encoder_layer_opts *opts);
+lt_tensor *lth_run_multihead(lt_ctx *ctx, lt_module *l, lt_tensor *const x[3], lt_multihead_opts *o, void *caller);
+lt_tensor *lth_run_encoder_layer(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_multihead_opts *o, void *caller);
+lt_tensor *lth_multihead_forward(lt_ctx *ctx, lt_module *module, lt_tensor *q, lt_tensor *k, lt_tensor *v, lt_multihead_opts *opts);
 /* ---- init.c ---- */
 lt_status lth_make_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b);
 void lth_redraw_values(lth_generator *g, const lth_redraw *r, float *out);

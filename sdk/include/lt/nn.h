@@ -49,6 +49,29 @@ typedef struct lt_recurrent_state {
     lt_tensor *h, *c; /* c: LSTM only */
 } lt_recurrent_state;
 
+typedef struct lt_nn_multihead_opts { /* of lt_nn_multihead_attention; 0 means the default in brackets */
+    uint32_t struct_size;
+    uint8_t no_bias, batch_first, reserved[2]; /* batch_first: (B, T, E) [(T, B, E)] */
+    double dropout;                            /* [0] of the weights, while training */
+} lt_nn_multihead_opts;
+typedef struct lt_nn_encoder_layer_opts { /* of lt_nn_transformer_encoder_layer; 0 means the default in brackets */
+    uint32_t struct_size;
+    uint8_t no_bias, batch_first, norm_first, no_dropout; /* norm_first: norms before attention and feed-forward [after the sums] */
+    int64_t dim_feedforward;                              /* [2048] */
+    double dropout;                                       /* [0.1]; no_dropout: 0 */
+    double layer_norm_eps;                                /* [1e-5] */
+    lt_activation activation;                             /* [LT_ACT_RELU] */
+    int32_t reserved;
+} lt_nn_encoder_layer_opts;
+/* One call of a multihead attention: what it may look at, and what is to be told. */
+typedef struct lt_multihead_opts {
+    uint32_t struct_size;
+    uint8_t causal, need_weights, per_head, reserved; /* causal: row i looks at keys 0..i. per_head: weights of each head [their mean] */
+    lt_tensor *key_padding_mask; /* (B, S): bool, true where a key is hidden, as PyTorch's; or a float that is added */
+    lt_tensor *attn_mask;        /* (T, S) or (B heads, T, S): the same */
+    lt_tensor *weights;          /* out, with need_weights: (B, T, S), or (B, heads, T, S) per_head */
+} lt_multihead_opts;
+
 typedef struct lt_module_info { /* one line of a summary */
     uint32_t struct_size;
     int32_t depth;              /* 0 is a child of the model */
@@ -100,6 +123,9 @@ typedef struct lt_nn_api {
     lt_module *(*layer_norm)(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
     lt_module *(*embedding)(lt_ctx *ctx, int64_t count, int64_t width);
     lt_module *(*activation_with)(lt_ctx *ctx, lt_activation act, double first, double second);
+    lt_module *(*multihead)(lt_ctx *ctx, int64_t embed_dim, int64_t num_heads, const lt_nn_multihead_opts *opts);
+    lt_module *(*encoder_layer)(lt_ctx *ctx, int64_t d_model, int64_t num_heads, const lt_nn_encoder_layer_opts *opts);
+    lt_tensor *(*multihead_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *q, lt_tensor *k, lt_tensor *v, lt_multihead_opts *opts);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
@@ -167,6 +193,18 @@ LT_INLINE lt_module *lt_nn_lstm_with(lt_ctx *ctx, int64_t input_size, int64_t hi
  * parameters of 3H rows. */
 LT_INLINE lt_module *lt_nn_gru_with(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts) {
     return lt__nn->gru(ctx, input_size, hidden_size, opts);
+}
+/* Attention of several heads (Vaswani et al. 2017, arXiv:1706.03762; torch.nn.MultiheadAttention) on vectors of embed_dim E: parameters
+ * in_proj_weight (3E, E) from U(-b, b), b = sqrt(6 / 4E); in_proj_bias (3E) 0; child out_proj, a linear E -> E with bias 0. lt_forward(x) is
+ * attention of x to itself; lt_multihead_attention has all else. LT_EINVAL unless num_heads divides E. opts NULL: defaults. */
+LT_INLINE lt_module *lt_nn_multihead_attention_with(lt_ctx *ctx, int64_t embed_dim, int64_t num_heads, const lt_nn_multihead_opts *opts) {
+    return lt__nn->multihead(ctx, embed_dim, num_heads, opts);
+}
+/* torch.nn.TransformerEncoderLayer: x + attention(x), then x + linear2(act(linear1(x))), each with dropout and a layer norm after the sum, or
+ * before the branch with norm_first. Children self_attn, linear1, dropout, linear2, norm1, norm2, dropout1, dropout2. (T, B, E) -> the same, or
+ * (B, T, E) with batch_first. lt_forward runs it without masks; lt_multihead_attention(ctx, layer, x, x, x, &opts) with them. */
+LT_INLINE lt_module *lt_nn_transformer_encoder_layer_with(lt_ctx *ctx, int64_t d_model, int64_t num_heads, const lt_nn_encoder_layer_opts *opts) {
+    return lt__nn->encoder_layer(ctx, d_model, num_heads, opts);
 }
 /* lt_dropout while the model trains, nothing otherwise. p in [0, 1]. */
 LT_INLINE lt_module *lt_nn_dropout(lt_ctx *ctx, double p) { return lt__nn->dropout(ctx, p); }
@@ -242,6 +280,11 @@ LT_INLINE lt_tensor *lt_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x) { 
 LT_INLINE lt_tensor *lt_recurrent_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state) {
     return lt__nn->recurrent_forward(ctx, module, x, state);
 }
+/* Runs a multihead attention: q (T, B, E), k and v (S, B, E), or batch first -> as q. opts NULL: no masks. Without need_weights, and without dropout
+ * in training, no (T, S) matrix is made. A row that may look at nothing gives out_proj of 0, where PyTorch gives NaN. LT_ESHAPE. */
+LT_INLINE lt_tensor *lt_multihead_attention(lt_ctx *ctx, lt_module *module, lt_tensor *q, lt_tensor *k, lt_tensor *v, lt_multihead_opts *opts) {
+    return lt__nn->multihead_forward(ctx, module, q, k, v, opts);
+}
 /* A parameter of a module by its name within it ("weight", "0.bias"); the model's. LT_EABSENT. After `configure` its values are there. */
 LT_INLINE lt_tensor *lt_module_parameter(lt_ctx *ctx, lt_module *module, const char *name) {
     return lt__nn->module_parameter(ctx, module, name);
@@ -295,6 +338,10 @@ LT_END
 #define lt_nn_batch_norm2d(ctx, ...) lt_nn_batch_norm_with(ctx, 2, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_batch_norm_opts, __VA_ARGS__))
 #define lt_nn_lstm(ctx, input_size, ...) \
     lt_nn_lstm_with(ctx, input_size, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_recurrent_opts, __VA_ARGS__))
+#define lt_nn_multihead_attention(ctx, embed_dim, ...) \
+    lt_nn_multihead_attention_with(ctx, embed_dim, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_multihead_opts, __VA_ARGS__))
+#define lt_nn_transformer_encoder_layer(ctx, d_model, ...) \
+    lt_nn_transformer_encoder_layer_with(ctx, d_model, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_encoder_layer_opts, __VA_ARGS__))
 #define lt_nn_gru(ctx, input_size, ...) lt_nn_gru_with(ctx, input_size, LT__FIRST(__VA_ARGS__, 0), &LT__REST_AS(lt_nn_recurrent_opts, __VA_ARGS__))
 
 /* The list ends with a mark that is neither a module nor NULL: a module that failed (NULL) in the middle stays visible. */
@@ -353,6 +400,32 @@ struct nn_layer_norm : lt_nn_layer_norm_opts {
     LT__SET(nn_layer_norm, lt_nn_layer_norm_opts, double, eps)
 };
 } // namespace lt
+namespace lt {
+struct nn_multihead : lt_nn_multihead_opts {
+    nn_multihead() : lt_nn_multihead_opts() { struct_size = sizeof(lt_nn_multihead_opts); }
+    LT__SET(nn_multihead, lt_nn_multihead_opts, bool, no_bias)
+    LT__SET(nn_multihead, lt_nn_multihead_opts, bool, batch_first)
+    LT__SET(nn_multihead, lt_nn_multihead_opts, double, dropout)
+};
+struct nn_encoder_layer : lt_nn_encoder_layer_opts {
+    nn_encoder_layer() : lt_nn_encoder_layer_opts() { struct_size = sizeof(lt_nn_encoder_layer_opts); }
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, bool, no_bias)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, bool, batch_first)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, bool, norm_first)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, bool, no_dropout)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, int64_t, dim_feedforward)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, double, dropout)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, double, layer_norm_eps)
+    LT__SET(nn_encoder_layer, lt_nn_encoder_layer_opts, lt_activation, activation)
+};
+} // namespace lt
+inline lt_module *lt_nn_multihead_attention(lt_ctx *ctx, int64_t embed_dim, int64_t num_heads, const lt_nn_multihead_opts &opts = lt::nn_multihead()) {
+    return lt_nn_multihead_attention_with(ctx, embed_dim, num_heads, &opts);
+}
+inline lt_module *lt_nn_transformer_encoder_layer(lt_ctx *ctx, int64_t d_model, int64_t num_heads,
+                                                  const lt_nn_encoder_layer_opts &opts = lt::nn_encoder_layer()) {
+    return lt_nn_transformer_encoder_layer_with(ctx, d_model, num_heads, &opts);
+}
 inline lt_module *lt_nn_lstm(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts &opts = lt::nn_recurrent()) {
     return lt_nn_lstm_with(ctx, input_size, hidden_size, &opts);
 }

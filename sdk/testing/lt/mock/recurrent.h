@@ -1,4 +1,5 @@
-/* lt/mock/recurrent.h - the mock host's LSTM and GRU (lt.nn/1): one layer, one direction, computed; more of either is LT_EUNSUPPORTED.
+/* lt/mock/recurrent.h - the mock host's LSTM and GRU (lt.nn/1): one layer, one direction, computed; more of either is LT_EUNSUPPORTED, and so
+ * are multihead attention and encoder layers.
  * A part of lt/testing.h, which says what is promised; not to be included by itself. */
 #ifndef LT_MOCK_RECURRENT_H
 #define LT_MOCK_RECURRENT_H
@@ -82,5 +83,25 @@ LT_MOCK lt_tensor *lt_mock__nn_recurrent_forward(lt_ctx *ctx, lt_module *m, lt_t
         state->c = m->number == 4 ? c : NULL;
     }
     return y;
+}
+LT_MOCK lt_module *lt_mock__nn_multihead(lt_ctx *ctx, int64_t embed_dim, int64_t num_heads, const lt_nn_multihead_opts *opts) {
+    (void)embed_dim;
+    (void)num_heads;
+    (void)opts;
+    return (lt_module *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has no multihead attention");
+}
+LT_MOCK lt_module *lt_mock__nn_encoder_layer(lt_ctx *ctx, int64_t d_model, int64_t num_heads, const lt_nn_encoder_layer_opts *opts) {
+    (void)d_model;
+    (void)num_heads;
+    (void)opts;
+    return (lt_module *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has no transformer layers");
+}
+LT_MOCK lt_tensor *lt_mock__nn_multihead_forward(lt_ctx *ctx, lt_module *m, lt_tensor *q, lt_tensor *k, lt_tensor *v, lt_multihead_opts *opts) {
+    (void)m;
+    (void)q;
+    (void)k;
+    (void)v;
+    (void)opts;
+    return (lt_tensor *)lt_mock__fail(ctx, LT_EUNSUPPORTED, "the mock host has no multihead attention");
 }
 #endif
