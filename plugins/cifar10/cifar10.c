@@ -4,7 +4,9 @@
 #include "../shared/loaders.h"
 #include "../shared/pixels.h"
 #include "files.h"
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct part {
     cifar_part images;
@@ -26,7 +28,8 @@ typedef struct {
 } cifar10;
 
 LT_PARAMS(cifar10,
-    LT_PARAM(data_dir, "null", "Folder of the .bin files or of cifar-10-batches-bin; default: data/cifar10, else $LTHOST_DATA/cifar10.", LT_PATH),
+    LT_PARAM(data_dir, "null",
+             "Folder of the .bin files, of cifar-10-batches-bin or of cifar-10-binary.tar.gz; default: data/cifar10, else $LTHOST_DATA/cifar10.", LT_PATH),
     LT_PARAM(val_size, "5000", "Training images set aside for validation, drawn at random.", LT_RANGE("0..")),
     LT_PARAM(split_seed, "42", "Seed of that draw: torch.utils.data.random_split with this generator seed."),
     LT_PARAM(padding, "0", "Black pixels around a training image, of which a random 32x32 are cut; usually 4.", LT_RANGE("0..32")),
@@ -36,15 +39,33 @@ LT_PARAMS(cifar10,
     LT_PARAM(download, "true", "Download the files (170 MB) if they are missing."),
     LOADER_PARAMS("Images"));
 
+/* Where the files were looked for, for messages. */
+static void places(const cifar10 *m, char out[FILE_PATH_MAX]) {
+    if (m->data_dir) {
+        snprintf(out, FILE_PATH_MAX, "%s", m->data_dir);
+    } else {
+        file_places("cifar10", out);
+    }
+}
+
+/* An archive that is there is unpacked; its hash is checked only where it could be downloaded again. */
 static lt_status prepare_data(lt_ctx *ctx, void *self) {
     static const char *const urls[] = {"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"};
     const cifar10 *m = self;
     char found[FILE_PATH_MAX], why[FILE_WHY_MAX];
-    if (!m->download || cifar_find(m->data_dir, found)) {
+    if (cifar_find(m->data_dir, found)) {
         return LT_OK;
     }
     const char *dir = m->data_dir ? m->data_dir : "data/cifar10", *archive = lt_format_path(ctx, dir, "cifar-10-binary.tar.gz");
-    if (!archive || lt_fetch(ctx, archive, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", urls, 1)) {
+    bool there = archive && !access(archive, F_OK);
+    if (!archive || (!there && !m->download)) {
+        return lt_ctx_status(ctx);
+    }
+    if (!there) {
+        places(m, found);
+        lt_print(ctx, "no test_batch.bin in %s: downloading CIFAR-10, 170 MB", found);
+    }
+    if (m->download && lt_fetch(ctx, archive, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", urls, 1)) {
         return lt_ctx_status(ctx);
     }
     lt_status status = cifar_unpack(archive, dir, why);
@@ -152,8 +173,9 @@ static lt_status setup(lt_ctx *ctx, void *self) {
         return lt_ctx_status(ctx);
     }
     if (!cifar_find(m->data_dir, folder)) {
-        return lt_fail(ctx, LT_EABSENT, "no test_batch.bin of CIFAR-10 in %s or its cifar-10-batches-bin; set data_dir to its folder%s",
-                       m->data_dir ? m->data_dir : "data/cifar10, $LTHOST_DATA/cifar10", m->download ? "" : ", or download: true");
+        places(m, folder);
+        return lt_fail(ctx, LT_EABSENT, "no test_batch.bin or cifar-10-batches-bin of CIFAR-10 in %s; set data_dir to its folder%s", folder,
+                       m->download ? "" : ", or download: true");
     }
     if (stage == LT_STAGE_FIT || stage == LT_STAGE_VALIDATE) {
         return open_train_and_val(ctx, m, folder);

@@ -74,6 +74,9 @@ bool mnist_find(const mnist_place *place, enum mnist_part part, char *out, size_
     for (int i = 0; i < count && used < size; i++) {
         used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", folders[i]);
     }
+    if (!use_shared && !(place->data_dir && *place->data_dir) && used < size) {
+        snprintf(out + used, size - used, ", $LTHOST_DATA/%s (LTHOST_DATA is not set)", from->folder);
+    }
     return false;
 }
 
@@ -97,6 +100,7 @@ lt_status mnist_fetch_all(lt_ctx *ctx, const mnist_place *place) {
     for (enum mnist_part part = 0; part < MNIST_PARTS; part++) {
         bool known = sources[place->dataset].mirrors[0] && !strcmp(name_of(place, part), names[part]);
         if (known && !mnist_find(place, part, found, sizeof found)) {
+            lt_print(ctx, "no %s or %s.gz in %s: downloading it", names[part], names[part], found);
             lt_status status = fetch(ctx, place, part);
             if (status) {
                 return status;

@@ -73,3 +73,12 @@ bool file_find(const char *folder, const char *name, char out[FILE_PATH_MAX]) {
     }
     return !access(out, F_OK);
 }
+
+void file_places(const char *folder, char out[FILE_PATH_MAX]) {
+    const char *shared = getenv("LTHOST_DATA");
+    if (shared && *shared) {
+        snprintf(out, FILE_PATH_MAX, "data/%s of the working directory, %s/%s", folder, shared, folder);
+    } else {
+        snprintf(out, FILE_PATH_MAX, "data/%s of the working directory, $LTHOST_DATA/%s (LTHOST_DATA is not set)", folder, folder);
+    }
+}

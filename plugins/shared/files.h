@@ -19,4 +19,6 @@ lt_status file_map(mapped_file *file, const char *path, char why[FILE_WHY_MAX]);
 void file_unmap(mapped_file *file); /* an empty one too */
 /* data/<folder>/<name> if it is there, else $LTHOST_DATA/<folder>/<name>. False: neither is; `out` is the first, where a download goes. */
 bool file_find(const char *folder, const char *name, char out[FILE_PATH_MAX]);
+/* These two places, for messages; says so where LTHOST_DATA is not set. */
+void file_places(const char *folder, char out[FILE_PATH_MAX]);
 #endif

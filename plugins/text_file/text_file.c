@@ -50,6 +50,9 @@ static lt_status prepare_data(lt_ctx *ctx, void *self) {
     if (file_find("tinyshakespeare", "input.txt", m->file) || !m->download) {
         return LT_OK;
     }
+    char places[FILE_PATH_MAX];
+    file_places("tinyshakespeare", places);
+    lt_print(ctx, "no input.txt in %s: downloading tiny Shakespeare", places);
     return lt_fetch(ctx, m->file, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", urls, 1);
 }
 
@@ -103,8 +106,9 @@ static lt_status setup(lt_ctx *ctx, void *self) {
     if (m->path) {
         snprintf(m->file, sizeof m->file, "%s", m->path);
     } else if (!file_find("tinyshakespeare", "input.txt", m->file)) {
-        return lt_fail(ctx, LT_EABSENT, "no text: tiny Shakespeare is neither in data/tinyshakespeare nor in $LTHOST_DATA; set path%s",
-                       m->download ? "" : ", or download: true");
+        char places[FILE_PATH_MAX];
+        file_places("tinyshakespeare", places);
+        return lt_fail(ctx, LT_EABSENT, "no text: tiny Shakespeare, input.txt, is not in %s; set path%s", places, m->download ? "" : ", or download: true");
     }
     text_options options = {m->file, m->level, m->vocab, m->merges, m->train_fraction};
     lt_status status = text_open(&m->source, &options, why);

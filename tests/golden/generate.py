@@ -190,17 +190,45 @@ def discover():
     for path in sorted(glob.glob(os.path.join(HERE, "gold_*.py"))):
         with open(path, encoding="utf-8") as source:
             if "\nPART = " in source.read():
-                name, fill = importlib.import_module(os.path.basename(path)[:-3]).PART
+                module = os.path.basename(path)[:-3]
+                try:
+                    name, fill = importlib.import_module(module).PART
+                except ModuleNotFoundError as missing:
+                    PARTS[module[len("gold_"):]] = lambda missing=missing: refuse(missing)
+                    continue
                 PARTS[name] = lambda name=name, fill=fill: save(name, fill)
+
+
+def refuse(missing):
+    raise missing
+
+
+def write(part, wanted):
+    """One part; False where a package it needs is absent. That ends the run only if the part was asked for by name."""
+    try:
+        PARTS[part]()
+        return True
+    except ModuleNotFoundError as missing:
+        text = f"{part} needs the package {missing.name}: scripts/python_env.sh torch installs what all parts need"
+        if wanted:
+            sys.exit(text)
+        print(f"skipped {text}", file=sys.stderr)
+        return False
 
 
 def main():
     discover()
     parser = argparse.ArgumentParser(description="Write the golden data of lthost's tests.")
-    parser.add_argument("--only", default=",".join(PARTS), help="comma-separated parts")
+    parser.add_argument("--only", help="comma-separated parts; default: all whose packages are there")
     torch.set_num_threads(1)
-    for part in parser.parse_args().only.split(","):
-        PARTS[part]()
+    only = parser.parse_args().only
+    parts = only.split(",") if only else list(PARTS)
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    skipped = [part for part in parts if not write(part, only)]
+    if skipped:
+        print(f"not written: {', '.join(skipped)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

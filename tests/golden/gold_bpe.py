@@ -2,7 +2,7 @@
 
     vocab, merges    u8, the bytes of vocab.json and merges.txt: 600 tokens learnt from the texts below
     text/<i>, ids/<i>  u8 (UTF-8), i64: ByteLevelBPETokenizer(vocab, merges).encode(text).ids
-Needs the package tokenizers (pip install tokenizers), which scripts/python_env.sh does not install: nothing else does.
+Needs the package tokenizers, which `scripts/python_env.sh torch` installs.
 """
 import os
 import random

@@ -10,6 +10,7 @@
 typedef struct {
     int64_t in, out;
     double lr, dropout, nan_at, sleep;
+    bool classes;
     int64_t steps; /* kept in checkpoints: counts training steps over resumes */
     lt_module *net;
 } boring;
@@ -17,6 +18,7 @@ typedef struct {
 LT_PARAMS(boring,
     LT_PARAM(in, "32", "Numbers in a sample.", LT_RANGE("1..")),
     LT_PARAM(out, "2", "Numbers out.", LT_RANGE("1..")),
+    LT_PARAM(classes, "false", "The target is a class, not numbers; samples may have any shape."),
     LT_PARAM(lr, "0.1", "Learning rate of SGD.", LT_RANGE("0..")),
     LT_PARAM(dropout, "0", "Share of inputs to drop.", LT_RANGE("0..1")),
     LT_PARAM(nan_at, "-1", "Training step whose loss is made NaN; -1 none."),
@@ -38,9 +40,10 @@ static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *s
 static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) { return lt_forward(ctx, ((boring *)self)->net, x); }
 
 static lt_tensor *loss_of(lt_ctx *ctx, void *self, const lt_batch *batch) {
-    lt_tensor *y = forward(ctx, self, lt_batch_get(ctx, batch, 0));
+    bool classes = ((boring *)self)->classes;
+    lt_tensor *x = lt_batch_get(ctx, batch, 0), *y = forward(ctx, self, classes ? lt_flatten(ctx, x, 1) : x);
 
-    return lt_mse_loss(ctx, y, lt_batch_get(ctx, batch, 1));
+    return classes ? lt_cross_entropy(ctx, y, lt_batch_get(ctx, batch, 1)) : lt_mse_loss(ctx, y, lt_batch_get(ctx, batch, 1));
 }
 
 static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
