@@ -1,7 +1,7 @@
 # End-to-end tests: Python's standard library drives the real binary. One ctest entry for each class of tests/e2e/test_*.py, so that what
 # needs data or readers that are absent is reported as skipped (exit 77) on its own.
 set(e2e_plugins ${CMAKE_BINARY_DIR}/tests/e2e/plugins)
-foreach(name boring metered streams recorder broken hostile)
+foreach(name boring metered streams recorder broken hostile resident)
   lt_add_plugin(e2e_${name} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plugins/${name}.c OUTPUT_DIRECTORY ${e2e_plugins})
 endforeach()
 add_executable(ckpt_dump ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ckpt_dump.c)

@@ -7,7 +7,7 @@ if(NOT LTHOST_SANITIZE AND NOT LTHOST_TSAN)
   foreach(t steady_counter steady_probe)
     set_target_properties(${t} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/trainer)
   endforeach()
-  foreach(model LeNet LinearClassifier LitAutoEncoder)
+  foreach(model LeNet LinearClassifier LitAutoEncoder LSTMClassifier CNN ResNet GPT)
     foreach(threads 1 2)
       add_test(NAME trainer.steady_${model}_${threads}
                COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/trainer/steady.sh $<TARGET_FILE:lthost> ${CMAKE_BINARY_DIR}/tests/trainer ${model} ${threads})
