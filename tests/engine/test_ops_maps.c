@@ -40,6 +40,22 @@ static void patches(void **state) {
         }
     }
 }
+static void grouped(void **state) { /* some way of the cpu backend's own takes them: none of these goes by the naive loops */
+    static const struct { int64_t N, C, H, O, K, stride, padding, dilation, groups; } cases[] = {
+        {5, 32, 9, 32, 3, 1, 1, 1, 32}, {4, 12, 8, 24, 3, 2, 1, 1, 4}, {3, 6, 7, 6, 3, 1, 2, 2, 6}, {64, 32, 6, 64, 3, 1, 1, 1, 2}, {9, 8, 5, 16, 5, 1, 2, 1, 8},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t out = (cases[i].H + 2 * cases[i].padding - cases[i].dilation * (cases[i].K - 1) - 1) / cases[i].stride + 1;
+        spec s = {.op = LTH_OP_CONV2D, .n_in = 3, .in = {{4, {cases[i].N, cases[i].C, cases[i].H, cases[i].H}},
+                  {4, {cases[i].O, cases[i].C / cases[i].groups, cases[i].K, cases[i].K}}, {1, {cases[i].O}}}, .out = {4, {cases[i].N, cases[i].O, out, out}},
+                  .need = {true, true, true}, .tolerance = 3e-5, .attrs = {.i = {cases[i].stride, cases[i].stride, cases[i].padding, cases[i].padding,
+                  cases[i].dilation, cases[i].dilation, cases[i].groups, LT_ACT_RELU}}};
+        char name[64];
+        snprintf(name, sizeof name, "grouped convolution, case %zu", i);
+        check(&s, name);
+    }
+}
 static void norms(void **state) {
     static const int64_t shapes[][4] = {{64, 64, 2, 2}, {5, 37, 3, 5}, {33, 7, 4, 3}, {17, 16, 1, 1}, {3, 96, 7, 7}, {16, 1, 2, 3}, {2, 20, 14, 14}};
     (void)state;
@@ -113,7 +129,7 @@ static void ways(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(small_maps), cmocka_unit_test(patches), cmocka_unit_test(norms), cmocka_unit_test(pools),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(small_maps), cmocka_unit_test(patches), cmocka_unit_test(grouped), cmocka_unit_test(norms), cmocka_unit_test(pools),
                                        cmocka_unit_test(in_layouts), cmocka_unit_test(ways)};
     return cmocka_run_group_tests_name("engine.ops_maps", tests, open_all, close_all);
 }
