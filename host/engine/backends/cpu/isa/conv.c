@@ -6,7 +6,7 @@
 #include <lt/tensor.h>
 
 #if LTH_ISA == 2
-enum { TO = 4, TX = 6, TK = 5, TC = 2, TD = 6 }; /* outputs, pixels; taps; channels, pixels of the data gradient */
+enum { TO = 4, TX = 7, TK = 5, TC = 2, TD = 6 }; /* outputs, pixels; taps; channels, pixels of the data gradient */
 #else
 enum { TO = 2, TX = 4, TK = 4, TC = 1, TD = 4 };
 #endif
@@ -117,9 +117,10 @@ FORWARDS(1)
 FORWARDS(2)
 #if LTH_ISA == 2
     FORWARDS(3) FORWARDS(4) FORWARD(1, 5) FORWARD(2, 5) FORWARD(3, 5) FORWARD(4, 5) FORWARD(1, 6) FORWARD(2, 6) FORWARD(3, 6) FORWARD(4, 6)
+        FORWARD(1, 7) FORWARD(2, 7) FORWARD(3, 7)
 #define ROW_OF(no)                                                                                                                         \
-    { forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4, forward_##no##_5, forward_##no##_6 }
-        static forward_fn *const forwards[TO][TX] = {ROW_OF(1), ROW_OF(2), ROW_OF(3), ROW_OF(4)};
+    forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4, forward_##no##_5, forward_##no##_6
+        static forward_fn *const forwards[TO][TX] = {{ROW_OF(1), forward_1_7}, {ROW_OF(2), forward_2_7}, {ROW_OF(3), forward_3_7}, {ROW_OF(4)}};
 #else
 #define ROW_OF(no)                                                                                                                         \
     { forward_##no##_1, forward_##no##_2, forward_##no##_3, forward_##no##_4 }
@@ -141,7 +142,7 @@ INLINE vec activate(int act, vec v) {
 /* One output row of one block of outputs: [no][OW][16] at to, to_at apart. */
 static void forward_row(const lth_nconv *c, int oy, int no, const float *x, const float *w, const float *bias, bool relu, float *to,
                         int64_t to_at) {
-    const int tiles = parts_of(c->OW, TX);
+    const int tiles = parts_of(c->OW, LTH_ISA == 2 && no == TO ? TX - 1 : TX); /* four outputs by seven pixels: more than there are registers */
     for (int t = 0; t < tiles; t++) {
         const int x0 = part(c->OW, tiles, t), nx = part(c->OW, tiles, t + 1) - x0;
         for (int v = 0; v < 16; v += VL) {
