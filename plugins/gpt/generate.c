@@ -1,5 +1,5 @@
-/* gpt/generate.c - text from the model, token by token. The whole context runs for each token: there is no cache of keys and values.
- * Draws from the run's generator, so a seed gives the same text again. */
+/* gpt/generate.c - text from the model, token by token. Keys and values of earlier tokens are kept, so that a token costs one row. When the
+ * context is full, its older half is dropped and the rest runs anew. Draws from the run's generator: a seed gives the same text again. */
 #include "gpt.h"
 #include <math.h>
 #include <stdlib.h>
@@ -49,28 +49,85 @@ static int64_t draw(const gpt *m, const float *logits, double u) {
     return best; /* rounding left a rest */
 }
 
-/* The last `length` tokens of each row so far -> the next token of each. */
-static lt_status next_tokens(lt_ctx *ctx, gpt *m, int64_t *tokens, int64_t rows, int64_t width, int64_t have, int64_t *context) {
-    int64_t length = have < m->block_size ? have : m->block_size;
-    for (int64_t r = 0; r < rows; r++) {
-        memcpy(context + r * length, tokens + r * width + have - length, (size_t)length * sizeof *context);
+/* Keys and values of one block: (B, block_size, heads, D) each. */
+typedef struct cache { lt_tensor *k, *v; } cache;
+
+/* Rows of qkv (B, n, 3 C) -> places at..at+n-1 of the cache, which is made at the first call. */
+static lt_status remember(lt_ctx *ctx, const gpt *m, cache *c, lt_tensor *qkv, int64_t at) {
+    int64_t B = lt_size(ctx, qkv, 0), n = lt_size(ctx, qkv, 1), C = m->n_embd, shape[4] = {B, m->block_size, m->n_head, C / m->n_head};
+    if (!c->k) {
+        c->k = lt_zeros(ctx, lt_dtype_of(ctx, qkv), 4, shape);
+        c->v = lt_zeros(ctx, lt_dtype_of(ctx, qkv), 4, shape);
     }
-    lt_tensor *hidden = gpt_hidden(ctx, m, lt_from_data(ctx, LT_I64, 2, (int64_t[]){rows, length}, context));
-    lt_tensor *logits = lt_cast(ctx, gpt_logits(ctx, m, lt_slice(ctx, hidden, 1, length - 1, length)), LT_F32); /* (B, 1, V) */
-    lt_tensor *chance = lt_rand(ctx, 1, &rows);
+    lt_view from = {.struct_size = sizeof from}, to[2] = {{.struct_size = sizeof *to}, {.struct_size = sizeof *to}};
+    if (lt_ctx_status(ctx) || lt_raw(ctx, qkv, LT_READ, &from) || lt_raw(ctx, c->k, LT_WRITE, &to[0]) || lt_raw(ctx, c->v, LT_WRITE, &to[1])) {
+        return lt_ctx_status(ctx);
+    }
+    size_t row = (size_t)C * (from.dtype.bits / 8);
+    for (int64_t i = 0; i < B * n; i++) {
+        size_t place = (size_t)(i / n * m->block_size + at + i % n) * row;
+        for (int part = 0; part < 2; part++) {
+            memcpy((char *)to[part].data + place, (const char *)from.data + (size_t)(3 * i + 1 + part) * row, row);
+        }
+    }
+    return LT_OK;
+}
+
+/* The tokens at..at+n-1 of each row -> hidden states (B, n, C); n is 1, or at is 0. */
+static lt_tensor *advance(lt_ctx *ctx, gpt *m, cache *caches, lt_tensor *tokens, int64_t at) {
+    static const int32_t heads_first[] = {0, 2, 1, 3};
+    int64_t B = lt_size(ctx, tokens, 0), n = lt_size(ctx, tokens, 1), C = m->n_embd, split[4] = {B, n, m->n_head, C / m->n_head};
+    lt_tensor *places = lt_forward(ctx, m->wpe, lt_arange(ctx, LT_I64, (double)at, (double)(at + n), 1)); /* (n, C) */
+    lt_tensor *x = lt_add(ctx, lt_forward(ctx, m->wte, tokens), places);                                  /* (B, n, C) */
+    for (int64_t k = 0; k < m->n_layer; k++) {
+        gpt_block *b = &m->blocks[k];
+        lt_tensor *qkv = lt_forward(ctx, b->c_attn, lt_forward(ctx, b->ln_1, x)); /* (B, n, 3 C) */
+        if (!qkv || remember(ctx, m, &caches[k], qkv, at)) {
+            return NULL;
+        }
+        lt_tensor *q = lt_permute(ctx, lt_reshape(ctx, lt_slice(ctx, qkv, 2, 0, C), 4, split), heads_first); /* (B, heads, n, D) */
+        lt_tensor *keys = lt_permute(ctx, lt_slice(ctx, caches[k].k, 1, 0, at + n), heads_first);           /* (B, heads, at + n, D) */
+        lt_tensor *values = lt_permute(ctx, lt_slice(ctx, caches[k].v, 1, 0, at + n), heads_first);
+        lt_tensor *y = lt_attention(ctx, q, keys, values, .causal = n > 1);
+        y = lt_reshape(ctx, lt_transpose(ctx, y, 1, 2), 3, (int64_t[]){B, n, C});
+        x = lt_add(ctx, x, lt_forward(ctx, b->c_proj, y));
+        x = lt_add(ctx, x, lt_forward(ctx, b->mlp, lt_forward(ctx, b->ln_2, x)));
+    }
+    return lt_forward(ctx, m->ln_f, lt_slice(ctx, x, 1, n - 1, n)); /* (B, 1, C) */
+}
+
+/* tokens: (rows, width), of which `have` stand; the next one of each row is written. cached: tokens whose keys are kept. */
+static lt_status next_tokens(lt_ctx *ctx, gpt *m, cache *caches, int64_t *cached, int64_t *tokens, int64_t rows, int64_t width, int64_t have,
+                             int64_t *context) {
+    bool anew = *cached == 0 || *cached == m->block_size;
+    int64_t half = m->block_size / 2 > 0 ? m->block_size / 2 : 1;
+    int64_t n = !anew ? 1 : have < m->block_size && *cached == 0 ? have : half;
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(context + r * n, tokens + r * width + have - n, (size_t)n * sizeof *context);
+    }
+    *cached = anew ? 0 : *cached;
+    lt_tensor *hidden = advance(ctx, m, caches, lt_from_data(ctx, LT_I64, 2, (int64_t[]){rows, n}, context), *cached);
+    *cached += n;
+    lt_tensor *logits = lt_cast(ctx, gpt_logits(ctx, m, hidden), LT_F32), *chance = lt_cast(ctx, lt_rand(ctx, 1, &rows), LT_F32);
     lt_view values = {.struct_size = sizeof values}, u = {.struct_size = sizeof u};
-    lt_status status = lt_raw(ctx, logits, LT_READ, &values);
-    status = status ? status : lt_raw(ctx, lt_cast(ctx, chance, LT_F32), LT_READ, &u);
-    for (int64_t r = 0; !status && r < rows; r++) {
+    if (lt_ctx_status(ctx) || lt_raw(ctx, logits, LT_READ, &values) || lt_raw(ctx, chance, LT_READ, &u)) {
+        return lt_ctx_status(ctx);
+    }
+    for (int64_t r = 0; r < rows; r++) {
         tokens[r * width + have] = draw(m, (const float *)values.data + r * m->vocab_size, ((const float *)u.data)[r]);
     }
-    return status;
+    return LT_OK;
 }
 
 lt_tensor *gpt_generate(lt_ctx *ctx, gpt *m, lt_tensor *prompt) {
-    int64_t rows = lt_size(ctx, prompt, 0), given = lt_size(ctx, prompt, 1), width = given + m->max_new_tokens;
+    int64_t rows = lt_size(ctx, prompt, 0), given = lt_size(ctx, prompt, 1), width = given + m->max_new_tokens, cached = 0;
     lt_view view = {.struct_size = sizeof view};
+    cache caches[GPT_MOST_LAYERS] = {{0}};
     if (lt_ctx_status(ctx) || lt_raw(ctx, prompt, LT_READ, &view)) {
+        return NULL;
+    }
+    if (given < 1) {
+        lt_fail(ctx, LT_ESHAPE, "a prompt needs at least one token");
         return NULL;
     }
     int64_t *tokens = malloc((size_t)(rows * (width + m->block_size) + 1) * sizeof *tokens);
@@ -83,7 +140,7 @@ lt_tensor *gpt_generate(lt_ctx *ctx, gpt *m, lt_tensor *prompt) {
     }
     lt_status status = LT_OK;
     for (int64_t have = given; !status && have < width; have++) {
-        status = next_tokens(ctx, m, tokens, rows, width, have, tokens + rows * width);
+        status = next_tokens(ctx, m, caches, &cached, tokens, rows, width, have, tokens + rows * width);
     }
     lt_tensor *all = status ? NULL : lt_from_data(ctx, LT_I64, 2, (int64_t[]){rows, width}, tokens);
     free(tokens);

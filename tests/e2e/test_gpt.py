@@ -61,6 +61,14 @@ class Gpt(harness.Test):
         print(f"GPT bf16-mixed: worst difference {worst:.1e}")
         self.assertLessEqual(worst, 1e-2)
 
+    def test_text_goes_on_beyond_the_context(self):
+        """Prompts of 64 tokens fill the context at once: the older half is dropped, twice."""
+        root = self.path("text")
+        settings = self.settings(2, max_new_tokens=70, temperature=0.5, top_k=5)
+        self.lthost("fit", "-c", settings, f"--trainer.default_root_dir={root}", "--data.train_fraction=0.9", "--trainer.callbacks=[ModelCheckpoint]")
+        self.lthost("predict", "-c", settings, f"--trainer.default_root_dir={root}", "--data.train_fraction=0.9", "--ckpt_path", "last",
+                    "--trainer.limit_predict_batches=1", says="predictions of 8 samples")
+
     def test_bits_do_not_depend_on_threads(self):
         first = self.losses("threads-1", "--trainer.num_threads=1", steps=10)
         for threads in (2, 3, 4):
