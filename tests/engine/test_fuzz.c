@@ -160,8 +160,8 @@ static lt_tensor *an_index(void) { /* mostly one that lies inside */
 }
 
 static lt_tensor *one_index(int which) {
-    const int64_t amounts[4] = {any_i32(), any_i32(), draw(3), draw(3)};
-    const int32_t dims[3] = {any_i32(), small(), small()};
+    const int64_t amounts[16] = {any_i32(), any_i32(), draw(3), draw(3), draw(3)}; /* as many as a call may read */
+    const int32_t dims[LT_MAX_DIMS] = {any_i32(), small(), small()};
     lt_tensor *x = any(), *i = an_index(), *second = NULL, *parts[4] = {0};
     lth_error_clear(&ctx.error);
     const lt_embedding_opts padding = {.struct_size = draw(20) ? sizeof padding : draw(16), .has_padding_idx = coin(), .padding_idx = any_i32()};
