@@ -306,6 +306,45 @@ static void inplace_gradients(void **state) {
     close_it();
 }
 
+/* lt_cat of many items is several nodes that fill parts of one output: an in-place change must reach all of them. And results in a blocked
+ * layout (a convolution's) may be the other operand, with a graph and without. */
+static void inplace_on_parts_and_blocks(void **state) {
+    (void)state;
+    assert_true(open_on(&lth_backend_cpu, NULL, 1));
+    enum { ITEMS = 19 };
+    lt_tensor *w = A->set_requires_grad(&ctx, vector(1, -2, 3), true), *items[ITEMS];
+    for (int i = 0; i < ITEMS; i++) {
+        items[i] = T->mul_scalar(&ctx, w, i + 1);
+    }
+    lt_tensor *all = T->cat(&ctx, items, ITEMS, 0);
+    T->relu_(&ctx, T->mul_scalar_(&ctx, all, 2));
+    assert_int_equal(A->backward(&ctx, T->sum(&ctx, all, NULL, 0, false), NULL), LT_OK);
+    lt_tensor *g = A->grad(&ctx, w);
+    assert_true(at(g, 0) == ITEMS * (ITEMS + 1) && at(g, 1) == 0 && at(g, 2) == ITEMS * (ITEMS + 1));
+    lth_step_end(ctx.engine);
+
+    for (int record = 0; record < 2; record++) {
+        ctx.engine->grad_enabled = record;
+        lt_tensor *x = T->full(&ctx, LT_F32, 4, (int64_t[]){8, 32, 6, 6}, 1), *k = T->full(&ctx, LT_F32, 4, (int64_t[]){32, 32, 3, 3}, 0.5);
+        A->set_requires_grad(&ctx, k, record);
+        lt_tensor *in[2] = {x, k};
+        const lth_attrs attrs = {.i = {1, 1, 1, 1, 1, 1, 1}};
+        lt_tensor *y = lth_apply(&ctx, LTH_OP_CONV2D, in, 2, &attrs, NULL), *sum = T->full(&ctx, LT_F32, 4, (int64_t[]){8, 32, 6, 6}, 3);
+        assert_true(y->a.layout != LTH_STRIDED);
+        T->add_(&ctx, sum, y);
+        T->add_(&ctx, y, sum);
+        T->relu_(&ctx, y);
+        T->copy_(&ctx, sum, T->add_(&ctx, y, sum));
+        lt_tensor *corner = T->reshape(&ctx, sum, 1, (int64_t[]){8 * 32 * 36});
+        if (ctx.error.code) {
+            fail_msg("%s", ctx.error.text);
+        }
+        assert_true(at(corner, 0) == 2 * (3 + 64) + 64); /* y: 4 taps of 32 halves; sum: 3 + y; y: 2 y + 3; y + sum */
+        lth_step_end(ctx.engine);
+    }
+    close_it();
+}
+
 static void inplace_refusals(void **state) {
     (void)state;
     assert_true(open_on(&lth_backend_cpu, NULL, 1));
@@ -424,6 +463,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         DTYPE("f64", LT_F64), DTYPE("f32", LT_F32), DTYPE("f16", LT_F16), DTYPE("bf16", LT_BF16), cmocka_unit_test(cpu_takes_them),
         cmocka_unit_test(casts_agree), cmocka_unit_test(inplace_values), cmocka_unit_test(inplace_gradients), cmocka_unit_test(inplace_refusals),
+        cmocka_unit_test(inplace_on_parts_and_blocks),
         cmocka_unit_test(finite_differences), cmocka_unit_test(every_row_refuses),
     };
     return cmocka_run_group_tests_name("engine.ops_arith", tests, NULL, NULL);

@@ -79,6 +79,20 @@ static void hand_over(lth_tape *tape, const lth_tape_node *maker, lt_tensor *x, 
     }
 }
 
+/* The node that made x, and the older ones that filled other parts of it: their output is what x was. */
+static void rename_outputs(lth_tape_node *maker, const lt_tensor *x, lt_tensor *old) {
+    bool more = maker != NULL;
+    for (lth_tape_node *node = maker; node && more; node = node->previous) {
+        for (int k = 0; k < node->call.n_out; k++) {
+            if (node->out[k] == x) {
+                node->out[k] = old;
+                node->call.out[k] = &old->a;
+                more = node->partial;
+            }
+        }
+    }
+}
+
 bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
     lt_tensor *old = lth_tensor_alias(e, x, NULL);
     lth_tape *tape = tape_of(e);
@@ -89,10 +103,7 @@ bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
     old->out_index = x->out_index;
     old->is_leaf = x->is_leaf;
     old->requires_grad = x->requires_grad;
-    if (old->node) {
-        old->node->out[x->out_index] = old;
-        old->node->call.out[x->out_index] = &old->a;
-    }
+    rename_outputs(old->node, x, old);
     hand_over(tape, old->node, x, old);
     x->version++;
     x->rewritten++;

@@ -79,13 +79,15 @@ static bool separate(change *c) {
 static bool overwrite(const change *c) {
     lth_engine *e = c->ctx->engine;
     const lth_array *in[LTH_MAX_IN];
+    bool plain = lth_array_contiguous(&c->x->a); /* lth_run makes nothing plain, which a blocked operand may need */
     for (int k = 0; k < c->n; k++) {
         in[k] = &c->in[k]->a;
+        plain = plain && in[k]->layout == LTH_STRIDED;
     }
     if (lth_array_numel(&c->x->a) == 0) {
         return true;
     }
-    if (lth_array_contiguous(&c->x->a)) {
+    if (plain) {
         return lth_run(e, c->op, c->attrs, in, c->n, &c->x->a, &c->ctx->error) == LT_OK;
     }
     const bool enabled = e->grad_enabled;
