@@ -57,8 +57,8 @@ class Lthost:
         with tempfile.TemporaryDirectory() as folder:
             command = [self.binary, "fit", "-c", config, f"--trainer.max_steps={steps}", f"--trainer.num_threads={threads}",
                        f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0", *known.options]
-            if known.config:
-                command.append(f"--data.data_dir={self.idx if known.data_dir == 'mnist' else os.path.dirname(common.mnist_folder())}")
+            if known.images:
+                command.append(f"--data.data_dir={self.idx}")
             name, component = ("first_step", "FirstStep") if until else ("step_clock", "StepClock")
             self.plugins[name] = self.plugins.get(name) or self.plugin(name)
             command.append(f"--trainer.callbacks+={self.plugins[name]}:{component}")
@@ -198,6 +198,7 @@ def main():
     args = parser.parse_args()
     cpus = sorted(os.sched_getaffinity(0))
     args.thread_counts = [int(t) for t in args.threads.split(",") if int(t) <= len(cpus)]
+    os.environ.setdefault("LTHOST_DATA", os.path.dirname(common.mnist_folder()))  # where TextFile looks
     with tempfile.TemporaryDirectory() as folder:
         table = measure_all(args, common.plain_idx(folder), cpus)
     if args.json:

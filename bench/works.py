@@ -24,11 +24,12 @@ class Work:
     batch: int = 64
     bf16: bool = False
     options: list = field(default_factory=list)  # lthost's, so that both do the same work
-    data_dir: str = "mnist"          # what --data.data_dir gets: plain IDX files, or the characters
+    images: bool = True              # MNIST: lthost gets the folder of plain IDX files
     large: bool = False              # a step takes milliseconds: measured with fewer of them, and also compiled
 
 
-GPT = ["--model.n_layer=6", "--model.n_head=6", "--model.n_embd=384", "--data.block_size=256", "--data.batch_size=8", "--model.dropout=0"]
+GPT = ["--model.n_layer=6", "--model.n_head=6", "--model.n_embd=384", "--data.block_size=256", "--data.batch_size=8", "--model.dropout=0",
+       "--trainer.gradient_clip_val=null"]
 WORKS = {
     "LinearClassifier": Work("mnist_linear.yaml", 20000, 2000),
     "LitAutoEncoder": Work("mnist_autoencoder.yaml", 20000, 2000),
@@ -36,9 +37,9 @@ WORKS = {
     "CNN": Work("mnist_cnn.yaml", 150, 60, large=True),
     "ResNet18": Work("mnist_resnet18.yaml", 80, 30, large=True),
     "LSTM": Work("mnist_lstm.yaml", 600, 150, large=True),
-    "GPT": Work("shakespeare_gpt.yaml", 12, 8, batch=8, options=GPT, data_dir="text", large=True),
-    "GPT_bf16": Work("shakespeare_gpt.yaml", 16, 10, batch=8, bf16=True, options=GPT + ["--trainer.precision=bf16-mixed"], data_dir="text", large=True),
-    "Linear32": Work("", 500000, 3000, batch=1),
+    "GPT": Work("shakespeare_gpt.yaml", 12, 8, batch=8, options=GPT, images=False, large=True),
+    "GPT_bf16": Work("shakespeare_gpt.yaml", 16, 10, batch=8, bf16=True, options=GPT + ["--trainer.precision=bf16-mixed"], images=False, large=True),
+    "Linear32": Work("", 500000, 3000, batch=1, images=False),
 }
 
 
@@ -83,8 +84,9 @@ def make(work):
     if work.startswith("GPT"):
         import gold_gpt
 
-        model = gold_gpt.GPT(n_layer=6, n_head=6, n_embd=384, block_size=256, vocab_size=65)
-        loss = lambda m, x, y: F.cross_entropy(m(x).flatten(0, 1), y.flatten())  # noqa: E731
+        gold_gpt.LAYERS, gold_gpt.HEADS, gold_gpt.WIDTH, gold_gpt.BLOCK = 6, 6, 384, 256
+        model = gold_gpt.GPT(65)
+        loss = lambda m, x, y: m(x, y)  # noqa: E731
         if WORKS[work].bf16:
             inner = loss
 
