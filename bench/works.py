@@ -28,8 +28,8 @@ class Work:
     large: bool = False              # a step takes milliseconds: measured with fewer of them, and also compiled
 
 
-GPT = ["--model.n_layer=6", "--model.n_head=6", "--model.n_embd=384", "--data.block_size=256", "--data.batch_size=8", "--model.dropout=0",
-       "--trainer.gradient_clip_val=null"]
+GPT = ["--model.block_size=256", "--model.n_layer=6", "--model.n_head=6", "--model.n_embd=384", "--model.dropout=0", "--data.block_size=256",
+       "--data.batch_size=8", "--trainer.gradient_clip_val=null", "--trainer.val_check_interval=1.0"]
 WORKS = {
     "LinearClassifier": Work("mnist_linear.yaml", 20000, 2000),
     "LitAutoEncoder": Work("mnist_autoencoder.yaml", 20000, 2000),
