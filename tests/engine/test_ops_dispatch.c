@@ -395,7 +395,7 @@ static void test_autocast(void **state) {
     ctx.engine->autocast = LT_BF16;
     lt_tensor *y = T->matmul(&ctx, a, b);
     assert_int_equal(y->a.dtype, LT_BF16);
-    assert_int_equal(T->exp(&ctx, y)->a.dtype, LT_F32);
+    assert_int_equal(T->exp(&ctx, y)->a.dtype, LT_BF16); /* not in the list that PyTorch has for CPUs */
     assert_int_equal(T->relu(&ctx, y)->a.dtype, LT_BF16);
     assert_int_equal(T->mse_loss(&ctx, y, b, LT_MEAN)->a.dtype, LT_F32);
     assert_int_equal(T->matmul(&ctx, T->cast(&ctx, a, LT_F64), T->cast(&ctx, b, LT_F64))->a.dtype, LT_F64);
