@@ -52,11 +52,15 @@ def save(name, fill):
     g.write()
 
 
+class Absent(Exception):
+    """What a part needs and this machine does not have."""
+
+
 def mnist_folder():
     for root in (os.environ.get("LTHOST_DATA"), "data", os.path.join(HERE, "../../data"), os.path.join(HERE, "../../../shared/data")):
         if root and os.path.exists(os.path.join(root, "mnist", "train-images-idx3-ubyte.gz")):
             return os.path.join(root, "mnist")
-    sys.exit("MNIST not found: set LTHOST_DATA to the folder that holds mnist/*.gz")
+    raise Absent("MNIST: set LTHOST_DATA to the folder that holds mnist/*.gz")
 
 
 def write_ops():
@@ -204,22 +208,24 @@ def refuse(missing):
 
 
 def write(part, wanted):
-    """One part; False where a package it needs is absent. That ends the run only if the part was asked for by name."""
+    """One part; False where a package or data it needs is absent. That ends the run only if the part was asked for by name."""
     try:
         PARTS[part]()
         return True
     except ModuleNotFoundError as missing:
         text = f"{part} needs the package {missing.name}: scripts/python_env.sh torch installs what all parts need"
-        if wanted:
-            sys.exit(text)
-        print(f"skipped {text}", file=sys.stderr)
-        return False
+    except Absent as missing:
+        text = f"{part} needs {missing}"
+    if wanted:
+        sys.exit(text)
+    print(f"skipped {text}", file=sys.stderr)
+    return False
 
 
 def main():
     discover()
     parser = argparse.ArgumentParser(description="Write the golden data of lthost's tests.")
-    parser.add_argument("--only", help="comma-separated parts; default: all whose packages are there")
+    parser.add_argument("--only", help="comma-separated parts; default: all that this machine has what is needed for")
     torch.set_num_threads(1)
     only = parser.parse_args().only
     parts = only.split(",") if only else list(PARTS)
