@@ -61,6 +61,7 @@ static const arith cases[] = {
 enum { CASES = sizeof cases / sizeof *cases };
 
 static uint64_t seed;
+static bool odd_values; /* NaN and infinities among the inputs, too */
 static double draw(void) { /* (-2, 2), exact in bf16, rarely equal */
     seed = seed * 6364136223846793005u + 1442695040888963407u;
     return ((double)(seed >> 33 & 255) - 127.5) / 64;
@@ -73,7 +74,10 @@ static lt_tensor *make(const input *in, lt_dtype dtype) {
     lt_tensor *x = lth_tensor_new(ctx.engine, in->boolean ? LT_BOOL : dtype, in->ndim, in->shape, &ctx.error);
     assert_non_null(x);
     for (int64_t i = 0; i < n; i++) {
-        const double v = draw();
+        static const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1, -1};
+        const double drawn = draw();
+        const uint64_t pick = seed >> 20 & 15;
+        const double v = odd_values && pick < sizeof odd / sizeof *odd ? odd[pick] : drawn;
         lth_element_set(x->a.dtype, x->a.data, i, in->boolean ? v > 0 : in->positive ? fabs(v) + 0.25 : v);
     }
     if (!in->boolean) {
@@ -114,7 +118,10 @@ static outcome run(const arith *c, lt_dtype dtype) {
     if (!c->no_grad) {
         input g = {.ndim = out[0]->a.ndim};
         memcpy(g.shape, out[0]->a.shape, sizeof g.shape);
+        const bool odd = odd_values;
+        odd_values = false;
         lt_tensor *up = make(&g, dtype);
+        odd_values = odd;
         up->requires_grad = 0;
         if (lth_backward(&ctx, out[0], up, 1) != LT_OK) {
             fail_msg("%s: %s", where, ctx.error.text);
@@ -134,10 +141,11 @@ static void compare(const outcome *got, const outcome *want, double bound) {
         double top = 0;
         assert_int_equal(got->n[k], want->n[k]);
         for (int64_t i = 0; i < want->n[k]; i++) {
-            top = fmax(top, fabs(want->v[k][i]));
+            top = isfinite(want->v[k][i]) ? fmax(top, fabs(want->v[k][i])) : top;
         }
         for (int64_t i = 0; i < want->n[k]; i++) {
-            if (!(fabs(got->v[k][i] - want->v[k][i]) <= bound * (fabs(want->v[k][i]) + 0.1 * top + 0.1))) {
+            const bool same = got->v[k][i] == want->v[k][i] || (isnan(got->v[k][i]) && isnan(want->v[k][i]));
+            if (!same && !(fabs(got->v[k][i] - want->v[k][i]) <= bound * (fabs(want->v[k][i]) + 0.1 * top + 0.1))) {
                 fail_msg("%s, result %d: element %lld is %.17g, the reference has %.17g", where, k, (long long)i, got->v[k][i], want->v[k][i]);
             }
         }
@@ -174,6 +182,13 @@ static void dtypes_agree(void **state) {
         }
         drop(&want);
     }
+}
+
+/* What is no number goes the same way through every kernel. */
+static void odd_values_agree(void **state) {
+    odd_values = true;
+    dtypes_agree(state);
+    odd_values = false;
 }
 
 /* Nothing of this may fall back to the naive loops. (What is turned is copied first, by the engine.) */
@@ -458,7 +473,8 @@ static void every_row_refuses(void **state) {
     close_it();
 }
 
-#define DTYPE(name, dtype) {"dtypes agree: " name, dtypes_agree, NULL, NULL, (void *)(intptr_t)dtype}
+#define DTYPE(name, dtype) {"dtypes agree: " name, dtypes_agree, NULL, NULL, (void *)(intptr_t)dtype}, \
+    {"odd values agree: " name, odd_values_agree, NULL, NULL, (void *)(intptr_t)dtype}
 int main(void) {
     const struct CMUnitTest tests[] = {
         DTYPE("f64", LT_F64), DTYPE("f32", LT_F32), DTYPE("f16", LT_F16), DTYPE("bf16", LT_BF16), cmocka_unit_test(cpu_takes_them),
