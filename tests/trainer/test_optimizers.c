@@ -52,7 +52,7 @@ static int row_of(int step) {
 
 static void compare(const char *name, lt_dtype dtype, int place, int step, const void *got, const void *want) {
     int row = row_of(step);
-    double rel = dtype == LT_F64 ? 1e-12 : 2e-6, abs = dtype == LT_F64 ? 1e-13 : 1e-6;
+    double rel = dtype == LT_F64 ? 1e-12 : 1e-6, abs = dtype == LT_F64 ? 1e-13 : 3e-7;
     for (int i = 0; i < N && row >= 0; i++) {
         double a = lth_element_get(dtype, got, i), b = lth_element_get(dtype, want, N * row + i);
         if (!(fabs(a - b) <= rel * fabs(b) + abs)) {
