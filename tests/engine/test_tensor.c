@@ -97,10 +97,10 @@ static void test_values_in_and_out(void **state) {
 static void test_blocked_layouts_are_read(void **state) {
     (void)state;
     lth_engine *e = open_engine();
-    const int64_t shape[] = {18, 3, 2, 2};
-    const lth_layout layouts[] = {LTH_N16C, LTH_C16};
+    const int64_t shape[] = {18, 19, 2, 2};
+    const lth_layout layouts[] = {LTH_N16C, LTH_C16, LTH_HWNC};
     lt_tensor *plain = counting(e, 4, shape);
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         lt_tensor *t = lth_tensor_header(e, LT_F32, 4, shape, &err);
         t->a.layout = (uint8_t)layouts[k];
         assert_int_equal(lth_tensor_give_data(e, t, &err), LT_OK);
@@ -108,9 +108,12 @@ static void test_blocked_layouts_are_read(void **state) {
         lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {&t->a}, .out = {&plain->a}, .grad_out = {&plain->a}, .grad_in = {&t->a}};
         call.need[0] = true;
         assert_int_equal(lth_backend_reference.kernels[LTH_OP_COPY]->backward(e->device, &call, &err), LT_OK);
-        float out[18 * 12];
+        float out[18 * 76];
         assert_int_equal(lth_tensor_to_host(t, out, sizeof out, &err), LT_OK);
         assert_memory_equal(out, plain->a.data, sizeof out);
+        double value[2];
+        assert_int_equal(lth_tensor_read(t, 17 * 76 + 70, 2, value, &err), LT_OK);
+        assert_true(value[0] == (double)out[17 * 76 + 70] && value[1] == (double)out[17 * 76 + 71]);
     }
     lth_engine_free(e);
 }

@@ -35,7 +35,11 @@ static int64_t place(const lth_array *a, int64_t i) {
     if (a->layout == LTH_N16C) {
         return ((index[0] / 16 * C + index[1]) * HW + pixel) * 16 + index[0] % 16;
     }
-    return ((index[0] * ((C + 15) / 16) + index[1] / 16) * HW + pixel) * 16 + index[1] % 16;
+    const int64_t groups = (C + 15) / 16;
+    if (a->layout == LTH_HWNC) {
+        return (pixel * a->shape[0] + index[0]) * groups * 16 + index[1];
+    }
+    return ((index[0] * groups + index[1] / 16) * HW + pixel) * 16 + index[1] % 16;
 }
 
 /* The array's memory as the host can read it: itself on the CPU, else a copy that *owned names. */
