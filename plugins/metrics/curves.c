@@ -51,6 +51,12 @@ static lt_status update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *ta
         } else {
             probabilities(&batch, i, c->num_classes, row);
         }
+        for (int64_t k = 0; k < (c->task == BINARY ? 1 : c->num_classes); k++) {
+            if (isnan(row[k])) { /* it has no rank */
+                return lt_fail(ctx, LT_ENONFINITE, "the score of sample %lld for class %lld is not a number: the model's outputs have diverged",
+                               (long long)i, (long long)(c->task == BINARY ? 1 : k));
+            }
+        }
         double kept = (double)label;
         lt_metric_append(ctx, c->scores, row, c->task == BINARY ? 1 : c->num_classes);
         lt_metric_append(ctx, c->targets, &kept, 1);

@@ -39,10 +39,13 @@ static void *vector(const lbfgs *s) { return calloc(1, vec_bytes(s->dtype, s->n)
 
 /* Once, when the parameters are known. */
 static lt_status prepare(lt_ctx *ctx, lbfgs *s, int64_t n, lt_dtype dtype) {
+    if (s->n && s->dtype != dtype) {
+        return lt_fail(ctx, LT_EUNSUPPORTED, "LBFGS was saved under another precision: its vectors are not converted; resume with the precision of the "
+                       "checkpoint");
+    }
     if (s->n) {
-        return s->n == n && s->dtype == dtype ? LT_OK
-                                              : lt_fail(ctx, LT_EUNSUPPORTED, "the parameters that take part had %lld elements and now have %lld; LBFGS "
-                                                        "needs the same ones in every step", (long long)s->n, (long long)n);
+        return s->n == n ? LT_OK : lt_fail(ctx, LT_EUNSUPPORTED, "the parameters that take part had %lld elements and now have %lld; LBFGS needs the "
+                                           "same ones in every step", (long long)s->n, (long long)n);
     }
     if (dtype != LT_F32 && dtype != LT_F64) {
         return lt_fail(ctx, LT_EUNSUPPORTED, "LBFGS works on f32 and f64 parameters");

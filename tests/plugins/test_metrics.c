@@ -239,6 +239,8 @@ static void test_bad_input(void **state) {
     refuses_batch("Accuracy", "num_classes: 3", filled(LT_F32, S(4, 3), 0), filled(LT_I64, S(4), 3), LT_EINDEX, "target of sample 0 is 3; labels are 0 to 2");
     refuses_batch("F1Score", "num_classes: 3", filled(LT_I64, S(4), -1), filled(LT_I64, S(4), 1), LT_EINDEX, "preds of sample 0 is -1");
     refuses_batch("AUROC", "task: binary", filled(LT_I64, S(4), 1), filled(LT_I64, S(4), 1), LT_EDTYPE, "must be scores");
+    refuses_batch("AUROC", "task: binary", filled(LT_F32, S(4), NAN), filled(LT_I64, S(4), 1), LT_ENONFINITE, "sample 0 for class 1 is not a number");
+    refuses_batch("AveragePrecision", "num_classes: 3", filled(LT_F32, S(4, 3), NAN), filled(LT_I64, S(4), 1), LT_ENONFINITE, "is not a number");
     refuses_batch("MeanSquaredError", " ", filled(LT_F32, S(4), 1), filled(LT_F32, S(2, 2), 1), LT_ESHAPE, "must have one shape");
     refuses_batch("R2Score", "num_outputs: 2", filled(LT_F32, S(4), 1), filled(LT_F32, S(4), 1), LT_ESHAPE, "num_outputs 2");
     refuses_batch("Perplexity", " ", filled(LT_F32, S(4, 5), 1), filled(LT_I64, S(4), 5), LT_EINDEX, "target 0 is 5; tokens are 0 to 4");
