@@ -63,7 +63,7 @@ static void run_case(const gold_file *g, const char *name, bool turned) {
     lt_tensor *in[N_IN] = {0}, *out[LTH_MAX_OUT], *leaf[N_IN] = {0};
     const lth_op op = op_of(g, name);
     const int n_in = op == LTH_OP_LSTM ? 7 : 6, n_out = op == LTH_OP_LSTM ? 3 : 2;
-    char what[32];
+    char what[64];
     lth_attrs attrs = {.i = {*(const int64_t *)gold_find(g, "%s/attrs", name)->data}};
     for (int k = 0; k < n_in; k++) {
         in[k] = leaf[k] = wrap(gold_find(g, "%s/in%d", name, k));
