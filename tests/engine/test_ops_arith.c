@@ -396,6 +396,29 @@ static void inplace_refusals(void **state) {
     close_it();
 }
 
+/* One matrix for all of a batch, by lt_expand, on either side. */
+static void expanded_products(void **state) {
+    (void)state;
+    assert_true(open_on(&lth_backend_cpu, NULL, 1));
+    for (lt_dtype dtype = LT_F64; dtype <= LT_BF16; dtype++) {
+        for (int side = 0; side < 4; side++) { /* which of the two is one */
+            enum { B = 3, M = 7, K = 16, N = 5 };
+            lt_tensor *x = T->full(&ctx, dtype, 3, (int64_t[]){side & 1 ? 1 : B, M, K}, 1);
+            lt_tensor *y = T->full(&ctx, dtype, 3, (int64_t[]){side & 2 ? 1 : B, K, N}, 2);
+            A->set_requires_grad(&ctx, x, true);
+            A->set_requires_grad(&ctx, y, true);
+            lt_tensor *z = T->matmul(&ctx, T->expand(&ctx, x, 3, (int64_t[]){B, M, K}), T->expand(&ctx, y, 3, (int64_t[]){B, K, N}));
+            if (!z || A->backward(&ctx, T->sum(&ctx, z, NULL, 0, false), NULL) != LT_OK) {
+                fail_msg("%s, side %d: %s", lth_dtype_name(dtype), side, ctx.error.text);
+            }
+            assert_true(at(z, 0) == 2 * K && at(z, B * M * N - 1) == 2 * K);
+            assert_true(at(A->grad(&ctx, x), 0) == 2 * N * (side & 1 ? B : 1) && at(A->grad(&ctx, y), 0) == M * (side & 2 ? B : 1));
+            lth_step_end(ctx.engine);
+        }
+    }
+    close_it();
+}
+
 /* ---- finite differences ---- */
 static lt_tensor *weighted_sum(lt_ctx *c, lt_tensor *const *in, int n, void *arg) {
     const arith *k = arg;
@@ -480,7 +503,7 @@ int main(void) {
         DTYPE("f64", LT_F64), DTYPE("f32", LT_F32), DTYPE("f16", LT_F16), DTYPE("bf16", LT_BF16), cmocka_unit_test(cpu_takes_them),
         cmocka_unit_test(casts_agree), cmocka_unit_test(inplace_values), cmocka_unit_test(inplace_gradients), cmocka_unit_test(inplace_refusals),
         cmocka_unit_test(inplace_on_parts_and_blocks),
-        cmocka_unit_test(finite_differences), cmocka_unit_test(every_row_refuses),
+        cmocka_unit_test(expanded_products), cmocka_unit_test(finite_differences), cmocka_unit_test(every_row_refuses),
     };
     return cmocka_run_group_tests_name("engine.ops_arith", tests, NULL, NULL);
 }

@@ -164,6 +164,9 @@ static bool matrix_of(const lth_array *a, lth_mat *m) {
         m->batch *= a->shape[i];
         expect = a->strides[i] * a->shape[i];
     }
+    if (m->batch > 1 && m->batch_at == 0) { /* one matrix for all, by lt_expand: oneDNN takes no such stride; the engine copies it */
+        return false;
+    }
     if (m->col_at == 1) {
         return m->row_at >= m->cols;
     }
