@@ -29,8 +29,13 @@ class Help(harness.Test):
 
 
 class Config(harness.Test):
+    @staticmethod
+    def configs():
+        """Files that ship; a table that one of them reads lies beside them."""
+        return sorted(name for name in os.listdir(os.path.join(harness.SOURCE, "configs")) if name.endswith(".yaml"))
+
     def test_print_reloads_to_the_same(self):
-        for name in sorted(os.listdir(os.path.join(harness.SOURCE, "configs"))):
+        for name in self.configs():
             with self.subTest(config=name):
                 first = self.lthost("config", "print", "-c", self.shipped(name))
                 again = self.lthost("config", "print", "-c", self.write("again.yaml", first.out))
@@ -38,7 +43,7 @@ class Config(harness.Test):
                 self.assertIn("max_epochs", first.out)
 
     def test_check(self):
-        for name in sorted(os.listdir(os.path.join(harness.SOURCE, "configs"))):
+        for name in self.configs():
             self.lthost("config", "check", "-c", self.shipped(name), says="the configuration is valid")
         self.assertEqual(os.listdir(self.dir), [])
 
