@@ -226,6 +226,23 @@ static lt_module *conv_net(lt_ctx *c) {
                nn->flatten(c, 1), nn->linear(c, 12, 5, true), nn->activation(c, LT_ACT_TANH), nn->dropout(c, 0.5), nn->linear(c, 5, 2, true));
 }
 
+/* Kernels of convolution take pools along whose windows lie apart; with others they would all be left to the naive loops. */
+static void only_pools_apart_fuse(void **state) {
+    (void)state;
+    static const struct { int64_t kernel, stride; int nodes; } pools[] = {{2, 0, 1}, {2, 2, 1}, {3, 2, 2}, {2, 3, 2}, {16, 16, 2}};
+    for (size_t k = 0; k < sizeof pools / sizeof *pools; k++) {
+        model t;
+        assert_int_equal(open_model(&t, 1), LT_OK);
+        lt_pool2d_opts pool = {.struct_size = sizeof pool, .kernel = {pools[k].kernel, pools[k].kernel}, .stride = {pools[k].stride, pools[k].stride}};
+        lt_module *net = SEQ(&t.ctx, "net", nn->conv2d(&t.ctx, 1, 2, 1, NULL), nn->activation(&t.ctx, LT_ACT_RELU), nn->max_pool2d(&t.ctx, &pool));
+        seal_good(&t);
+        assert_non_null(nn->forward(&t.ctx, net, tensor(&t, 4, (int64_t[]){1, 1, 17, 17})));
+        assert_int_equal(t.e->tape->count, pools[k].nodes);
+        lth_step_end(t.e);
+        close_model(&t);
+    }
+}
+
 static void loss_backward(model *t, lt_tensor *y) {
     lt_tensor *zero = lth_tensor_new(t->e, LT_F32, y->a.ndim, y->a.shape, &t->ctx.error);
     memset(zero->a.data, 0, (size_t)lth_numel(y) * sizeof(float));
@@ -474,6 +491,7 @@ static void out_of_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_order), cmocka_unit_test(nameless_at_the_top), cmocka_unit_test(flat_memory), cmocka_unit_test(initial_weights),
+        cmocka_unit_test(only_pools_apart_fuse),
         cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(freezing), cmocka_unit_test(summaries),
         cmocka_unit_test(refusals_in_configure), cmocka_unit_test(refusals_at_the_seal), cmocka_unit_test(refusals_in_forward),
         cmocka_unit_test(out_of_memory),

@@ -211,8 +211,12 @@ lt_tensor *lth_module_forward(lt_ctx *ctx, lt_module *module, lt_tensor *x, void
 }
 
 /* ---- fusing: decided once, at the seal ---- */
-/* A pool that a convolution can take along: no padding, and every window whole. */
-static bool pool_fuses(const lt_module *l) { return l->kind == LTH_MAX_POOL_LAYER && !l->attrs.i[4] && !l->attrs.i[5] && !l->attrs.i[6]; }
+/* A pool that the kernels of convolution take along: no padding, every window whole, none over another, and an index that fits a byte. */
+static bool pool_fuses(const lt_module *l) {
+    const int64_t *i = l->attrs.i;
+    const bool apart = (!i[2] || i[2] == i[0]) && (!i[3] || i[3] == i[1]);
+    return l->kind == LTH_MAX_POOL_LAYER && !i[4] && !i[5] && !i[6] && apart && i[0] <= 255 && i[1] <= 255 && i[0] * i[1] <= 255;
+}
 
 static bool act_fuses(const lt_module *l, const lt_module *act) {
     if (act->kind != LTH_ACTIVATION) {
