@@ -17,7 +17,7 @@ import tempfile
 SDK = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = SDK / "include"
 HEADERS = ["base", "params", "component", "plugin", "hooks", "tensor", "indexing", "layers", "losses",
-           "nn", "autograd", "optim", "trainer", "data", "metric", "logger",
+           "nn", "nn_layers", "autograd", "optim", "trainer", "data", "metric", "logger",
            "callback", "model"]
 HAS_HEAD = """/* lt/has.h - LT_HAS(lt_f): the table and slot behind each function. Made by sdk/abi/abi.py from the wrappers; do not edit. */
 #ifndef LT_HAS_H

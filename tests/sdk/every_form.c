@@ -48,7 +48,15 @@ static lt_status configure(lt_ctx *ctx, void *self) {
         lt_nn_sequential(ctx, NULL, lt_nn_linear(ctx, 3, 2)), lt_nn_linear_no_bias(ctx, 2, 1),
         lt_nn_lstm(ctx, 3, 4), lt_nn_gru(ctx, 3, 4, .num_layers = 2, .bidirectional = 1), lt_nn_multihead_attention(ctx, 8, 2, .batch_first = 1),
         lt_nn_transformer_encoder_layer(ctx, 8, 2, .norm_first = 1), lt_nn_identity(ctx), lt_nn_module_list(ctx, "list", lt_nn_relu(ctx)),
-        lt_nn_layer_norm(ctx, 8), lt_nn_layer_norm(ctx, 8, .no_bias = 1), lt_nn_embedding(ctx, 10, 8));
+        lt_nn_layer_norm(ctx, 8), lt_nn_layer_norm(ctx, 8, .no_bias = 1), lt_nn_embedding(ctx, 10, 8),
+        lt_nn_embedding(ctx, 10, 8, .has_padding_idx = 1, .padding_idx = -1), lt_nn_conv1d(ctx, 1, 6, 5), lt_nn_conv1d(ctx, 1, 6, 5, .no_bias = 1),
+        lt_nn_conv_transpose1d(ctx, 6, 6, 2), lt_nn_conv_transpose1d(ctx, 6, 6, 2, .stride = 2), lt_nn_conv_transpose2d(ctx, 6, 6, 2),
+        lt_nn_conv_transpose2d(ctx, 6, 6, 2, .stride = 2, .kernel_w = 3), lt_nn_max_pool1d(ctx, 2), lt_nn_max_pool1d(ctx, 3, .stride = 1),
+        lt_nn_avg_pool1d(ctx, 2), lt_nn_avg_pool1d(ctx, 2, .exclude_pad = 1), lt_nn_adaptive_avg_pool1d(ctx, 3), lt_nn_adaptive_avg_pool2d(ctx, 1, 1),
+        lt_nn_adaptive_max_pool2d(ctx, 2, 2), lt_nn_upsample(ctx, 2), lt_nn_upsample(ctx, 0, .size = {8, 8}, .mode = LT_BILINEAR),
+        lt_nn_group_norm(ctx, 2, 6), lt_nn_group_norm(ctx, 2, 6, .eps = 1e-3), lt_nn_instance_norm2d(ctx, 6), lt_nn_instance_norm2d(ctx, 6, .affine = 1),
+        lt_nn_rms_norm(ctx, 8), lt_nn_rms_norm(ctx, 8, .no_affine = 1), lt_nn_layer_norm_over(ctx, 1, shape, NULL), lt_nn_softmax(ctx, -1),
+        lt_nn_log_softmax(ctx, 1), lt_nn_unflatten(ctx, 1, 1, shape));
     (void)self;
     (void)lt_parameter(ctx, "scale", LT_F32, 1, shape, 1);
     (void)lt_module_parameter(ctx, net, "conv.weight");

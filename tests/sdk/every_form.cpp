@@ -14,6 +14,12 @@ struct base_net : lt::model {
                          lt_nn_multihead_attention(ctx, 8, 2, lt::nn_multihead().batch_first(true)), lt_nn_module_list(ctx, "list", lt_nn_relu(ctx)),
                          lt_nn_transformer_encoder_layer(ctx, 8, 2, lt::nn_encoder_layer().norm_first(true)),
                          lt_nn_max_pool2d(ctx, 2), lt_nn_avg_pool2d(ctx, 2, lt::pool2d().stride(1)),
+                         lt_nn_conv1d(ctx, 1, 6, 5), lt_nn_conv1d(ctx, 1, 6, 5, lt::nn_conv1d().padding(2)), lt_nn_conv_transpose1d(ctx, 6, 6, 2),
+                         lt_nn_conv_transpose2d(ctx, 6, 6, 2, lt::nn_conv_transpose().stride(2).kernel_w(3)), lt_nn_max_pool1d(ctx, 2),
+                         lt_nn_avg_pool1d(ctx, 2, lt::pool1d().stride(1)), lt_nn_upsample(ctx, 2),
+                         lt_nn_upsample(ctx, 0, lt::interpolate().size(8, 8).mode(LT_BILINEAR)), lt_nn_group_norm(ctx, 2, 6),
+                         lt_nn_instance_norm2d(ctx, 6, lt::nn_instance_norm().affine(true)), lt_nn_rms_norm(ctx, 8, lt::nn_layer_norm().eps(1e-3)),
+                         lt_nn_embedding(ctx, 10, 8), lt_nn_embedding(ctx, 10, 8, lt::embedding().padding_idx(-1)), lt_nn_softmax(ctx, -1),
                          lt_nn_sequential(ctx, nullptr, lt_nn_linear(ctx, 3, 2)));
         return lt_ctx_status(ctx);
     }

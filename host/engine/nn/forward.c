@@ -28,6 +28,14 @@ void lth_module_describe(const lt_module *l, char *out, size_t size) {
         op = l->kind == LTH_LSTM_LAYER ? "lstm" : "gru";
         snprintf(what, sizeof what, "%lld -> %lld", (long long)l->in, (long long)l->out);
         break;
+    case LTH_CALL:
+        op = l->call->op;
+        if (l->call->sized == 1 && l->weight && l->weight->value->a.ndim > 2) { /* a convolution, whose input may have been open when it was made */
+            snprintf(what, sizeof what, "%lld -> %lld, %s", (long long)l->in, (long long)l->out, l->about);
+        } else {
+            snprintf(what, sizeof what, "%s", l->about);
+        }
+        break;
     default: snprintf(what, sizeof what, "%s", l->type); break;
     }
     snprintf(out, size, "%s%s%s (%s)", op, *name ? " " : "", name, what);
@@ -40,6 +48,16 @@ static bool refuse(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *ca
     lth_format_shape(shape, sizeof shape, x->a.shape, x->a.ndim);
     lth_fail_op(&ctx->error, LT_ESHAPE, "lt_forward", caller, "%s got %s%s", what, shape, wanted);
     return false;
+}
+
+static bool fits_call(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, void *caller) {
+    const lth_array *a = &x->a;
+    char takes[80];
+    snprintf(takes, sizeof takes, "; it takes %s", l->call->takes);
+    if (a->ndim < l->call->least || a->ndim > l->call->most) {
+        return refuse(ctx, l, x, caller, takes);
+    }
+    return !l->call->sized || a->shape[l->call->sized < 0 ? a->ndim - 1 : l->call->sized] == l->in || refuse(ctx, l, x, caller, "");
 }
 
 static bool fits(lt_ctx *ctx, lt_module *l, const lt_tensor *x, void *caller) {
@@ -55,6 +73,7 @@ static bool fits(lt_ctx *ctx, lt_module *l, const lt_tensor *x, void *caller) {
             return (a->ndim == 4 && a->shape[1] == l->in) || refuse(ctx, l, x, caller, a->ndim == 4 ? "" : "; it takes (N, C, H, W)");
         }
         return ((a->ndim == 2 || a->ndim == 3) && a->shape[1] == l->in) || refuse(ctx, l, x, caller, "; it takes (N, C) or (N, C, T)");
+    case LTH_CALL: return fits_call(ctx, l, x, caller);
     case LTH_MAX_POOL_LAYER: case LTH_AVG_POOL_LAYER: return a->ndim == 4 || refuse(ctx, l, x, caller, "; it takes (N, C, H, W)");
     default: return true;
     }
@@ -121,6 +140,21 @@ static lt_tensor *run_dropout(lt_ctx *ctx, const lt_module *l, lt_tensor *x, voi
     return l->training && l->p > 0 ? lth_apply(ctx, LTH_OP_DROPOUT, &x, 1, &attrs, caller) : x;
 }
 
+/* What the operation says does not name the layer. */
+static lt_tensor *run_call(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
+    lt_tensor *y = l->call->run(ctx, l, x);
+    if (!y && ctx->error.code) {
+        char what[160], shape[128], why[sizeof ctx->error.text];
+        const lt_status code = ctx->error.code;
+        lth_module_describe(l, what, sizeof what);
+        lth_format_shape(shape, sizeof shape, x->a.shape, x->a.ndim);
+        memcpy(why, ctx->error.text, sizeof why);
+        lth_error_clear(&ctx->error);
+        lth_fail_op(&ctx->error, code, "lt_forward", caller, "%s got %s: %s", what, shape, why);
+    }
+    return y;
+}
+
 static lt_tensor *run_sequential(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
     if (l->owner->recording) { /* one by one: a summary shows every module's shapes */
         for (lt_module *child = l->first; child && x; child = child->next) {
@@ -153,6 +187,7 @@ lt_tensor *lth_run_step(lt_ctx *ctx, const lth_fused *f, lt_tensor *x, void *cal
     case LTH_AVG_POOL_LAYER: return lth_apply(ctx, LTH_OP_AVG_POOL2D, &x, 1, &l->attrs, caller);
     case LTH_LAYER_NORM_LAYER: return lth_run_layer_norm(ctx, l, x, caller);
     case LTH_EMBEDDING_LAYER: return lth_run_embedding(ctx, l, x, caller);
+    case LTH_CALL: return run_call(ctx, l, x, caller);
     case LTH_FLATTEN: return lth_flatten(ctx, x, (int)l->attrs.i[0]);
     case LTH_ACTIVATION: return lth_run_activation(ctx, l, x, caller);
     case LTH_DROPOUT_LAYER: return run_dropout(ctx, l, x, caller);

@@ -9,6 +9,7 @@ typedef enum {
     LTH_DROPOUT_LAYER, LTH_SEQUENTIAL, LTH_RESIDUAL,
     LTH_LSTM_LAYER, LTH_GRU_LAYER, LTH_MULTIHEAD, LTH_ENCODER_LAYER,
     LTH_LAYER_NORM_LAYER, LTH_EMBEDDING_LAYER,
+    LTH_CALL,   /* one call of `call` */
     LTH_GROUP,  /* lt_nn_module, lt_nn_module_list: only holds children */
     LTH_SHARED, /* a second place of `target` */
 } lth_layer_kind;
@@ -17,6 +18,15 @@ typedef struct lth_shapes { int32_t in_ndim, out_ndim; int64_t in[LT_MAX_DIMS], 
 
 /* One call of a sequential: `module`, with what was fused into it. */
 typedef struct lth_fused { lt_module *module; const lt_module *act, *pool; } lth_fused;
+
+/* A layer that is one call of an SDK operation, and what its input must be; in make_spatial.c and make_norm.c. */
+typedef struct lth_layer_call {
+    const char *op;                 /* "conv1d": in messages */
+    const char *takes;              /* "(N, C, T)" */
+    int8_t least, most;             /* numbers of dimensions */
+    int8_t sized;                   /* the dimension that must be `in`: 1, -1 (the last); 0: none */
+    lt_tensor *(*run)(lt_ctx *ctx, const lt_module *l, lt_tensor *x);
+} lth_layer_call;
 
 struct lt_module {
     lth_layer_kind kind;
@@ -43,6 +53,7 @@ struct lt_module {
     double p;                       /* dropout */
     struct { int32_t layers, directions; bool bias, batch_first; } rnn; /* LSTM, GRU; in: input_size, out: hidden_size */
     int64_t heads;                  /* attention */
+    const lth_layer_call *call; const void *opts; const char *about; /* LTH_CALL: its options for `run`; "kernel 3", in messages */
     lth_fused *steps; int64_t n_steps; /* sequential, residual */
     lt_module *shortcut;            /* residual: the child beside the others; NULL: the input itself */
 };
@@ -121,9 +132,26 @@ lt_module *lth_make_activation_with(lt_ctx *ctx, lt_activation act, double first
 lt_module *lth_make_dropout(lt_ctx *ctx, double p);
 /* ---- make_transformer.c ---- */
 lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
-lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width);
+lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width, const lt_embedding_opts *opts);
 lt_tensor *lth_run_layer_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller);
 lt_tensor *lth_run_embedding(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller);
+/* ---- make_spatial.c ---- */
+/* A new LTH_CALL with a copy of `size` bytes of options; about is printf's. */
+lt_module *lth_call_new(lt_ctx *ctx, lth_modules *m, const lth_layer_call *call, const char *type, const void *opts, size_t size, const char *about, ...)
+    __attribute__((format(printf, 7, 8)));
+lt_module *lth_make_conv1d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv1d_opts *opts);
+lt_module *lth_make_conv_transpose(lt_ctx *ctx, int32_t spatial_dims, int64_t in_channels, int64_t out_channels, int32_t kernel,
+                                   const lt_nn_conv_transpose_opts *opts);
+lt_module *lth_make_pool1d(lt_ctx *ctx, bool max, const lt_pool1d_opts *opts);
+lt_module *lth_make_adaptive_pool(lt_ctx *ctx, int32_t spatial_dims, bool max, int64_t height, int64_t width);
+lt_module *lth_make_upsample(lt_ctx *ctx, const lt_interpolate_opts *opts);
+/* ---- make_norm.c ---- */
+lt_module *lth_make_group_norm(lt_ctx *ctx, int64_t groups, int64_t channels, const lt_nn_layer_norm_opts *opts);
+lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_instance_norm_opts *opts);
+lt_module *lth_make_rms_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
+lt_module *lth_make_layer_norm_over(lt_ctx *ctx, int32_t ndims, const int64_t *shape, const lt_nn_layer_norm_opts *opts);
+lt_module *lth_make_softmax(lt_ctx *ctx, int32_t dim, bool log);
+lt_module *lth_make_unflatten(lt_ctx *ctx, int32_t dim, int32_t ndims, const int64_t *sizes);
 /* ---- make_tree.c ---- */
 lt_module *lth_make_sequential(lt_ctx *ctx, const char *name, lt_module *const *items, size_t count);
 lt_module *lth_make_child(lt_ctx *ctx, const char *name, lt_module *module);

@@ -45,8 +45,9 @@ static bool give_memory(lt_ctx *ctx, lth_param *p) {
 /* The layer's input as x shows it; false where x fits no such layer at all, which the layer's own check then says. */
 bool lth_layer_settle(lt_ctx *ctx, lt_module *l, const lt_tensor *x) {
     const lth_array *a = &x->a;
-    const bool conv = l->kind == LTH_CONV2D_LAYER;
-    const int64_t groups = conv ? l->attrs.i[6] : 1, in = conv ? (a->ndim == 4 ? a->shape[1] : 0) : a->ndim ? a->shape[a->ndim - 1] : 0;
+    const bool conv = l->kind != LTH_LINEAR; /* of images or, as LTH_CALL, of sequences */
+    const int64_t groups = conv ? l->attrs.i[6] : 1, fits = conv ? l->weight->value->a.ndim : 0;
+    const int64_t in = conv ? (a->ndim == fits ? a->shape[1] : 0) : a->ndim ? a->shape[a->ndim - 1] : 0;
     if (!l->owner->settling || in < 1 || in % groups) {
         return false;
     }

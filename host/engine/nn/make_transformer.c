@@ -26,11 +26,18 @@ lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_nor
     return module;
 }
 
-lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width) {
+lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width, const lt_embedding_opts *opts) {
     static const char op[] = "lt_nn_embedding";
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
+    lt_embedding_opts o;
+    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
     if (!m || !lth_in_range(ctx, op, "count", count, 1) || !lth_in_range(ctx, op, "width", width, 1)) {
+        return NULL;
+    }
+    const int64_t padding = o.padding_idx < 0 ? o.padding_idx + count : o.padding_idx;
+    if (o.has_padding_idx && (padding < 0 || padding >= count)) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: padding_idx %lld is none of the %lld rows", op, (long long)o.padding_idx, (long long)count);
         return NULL;
     }
     lt_module *module = lth_module_new(ctx, m, LTH_EMBEDDING_LAYER, "Embedding", op);
@@ -43,6 +50,12 @@ lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width) {
         return NULL;
     }
     module->weight->init = LTH_INIT_NORMAL;
+    if (o.has_padding_idx) {
+        module->weight->zero = padding * width;
+        module->weight->n_zero = width;
+        module->attrs.i[0] = 1;
+        module->attrs.i[1] = padding;
+    }
     module->in = count;
     module->out = width;
     return module;
@@ -55,5 +68,5 @@ lt_tensor *lth_run_layer_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x, voi
 
 lt_tensor *lth_run_embedding(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
     lt_tensor *in[2] = {x, l->weight->value};
-    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, NULL, caller);
+    return lth_apply(ctx, LTH_OP_EMBEDDING, in, 2, &l->attrs, caller);
 }

@@ -13,6 +13,7 @@ typedef struct lth_param {
     lt_module *module;              /* that it was made for; NULL: the model's own */
     lt_tensor *value;               /* window into lth_modules.values; value->grad into .grads */
     int64_t offset, n;              /* elements; offsets are multiples of 64 bytes */
+    int64_t zero, n_zero;           /* these elements of it become 0 once drawn: an embedding's padding */
     uint8_t init;                   /* lth_init kind */
     double fill, bound;             /* constant; uniform bound */
     bool frozen, listed;            /* listed: has a place (a tied layer's own parameter has none) */

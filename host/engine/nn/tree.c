@@ -289,6 +289,9 @@ static void draw_params(lth_modules *m, const lth_draws *draws, float *drawn, fl
                 out[i] = (float)p->fill;
             }
         }
+        for (int64_t i = 0; i < p->n_zero; i++) {
+            out[p->zero + i] = 0;
+        }
     }
 }
 

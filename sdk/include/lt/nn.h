@@ -14,15 +14,31 @@ typedef struct lt_nn_conv2d_opts { /* 0 means the default in brackets; one numbe
     int32_t kernel_w;                          /* [as the height's] */
     uint8_t no_bias, reserved[7];
 } lt_nn_conv2d_opts;
+typedef struct lt_nn_conv1d_opts { /* 0 means the default in brackets */
+    uint32_t struct_size;
+    int32_t stride, padding, dilation, groups; /* [1], [0], [1], [1] */
+    uint8_t no_bias, reserved[3];
+} lt_nn_conv1d_opts;
+typedef struct lt_nn_conv_transpose_opts { /* of lt_nn_conv_transpose1d and 2d; 0 means the default in brackets */
+    uint32_t struct_size;
+    int32_t stride, padding, output_padding, dilation, groups;             /* [1], [0], [0], [1], [1] */
+    int32_t stride_w, padding_w, output_padding_w, dilation_w, kernel_w;   /* [as the height's]; of images only */
+    uint8_t no_bias, reserved[3];
+} lt_nn_conv_transpose_opts;
+typedef struct lt_nn_instance_norm_opts {
+    uint32_t struct_size;
+    uint8_t affine, reserved[3]; /* [no] weight and bias */
+    double eps;                  /* [1e-5] */
+} lt_nn_instance_norm_opts;
 typedef struct lt_nn_batch_norm_opts {
     uint32_t struct_size;
     uint8_t no_affine, no_running_stats, reserved[2];
     double eps, momentum; /* [1e-5], [0.1] */
 } lt_nn_batch_norm_opts;
-typedef struct lt_nn_layer_norm_opts {
+typedef struct lt_nn_layer_norm_opts { /* of layer, group and RMS norm */
     uint32_t struct_size;
     uint8_t no_affine, no_bias, reserved[2];
-    double eps; /* [1e-5] */
+    double eps; /* [1e-5]; RMS norm: [the dtype's smallest step from 1], as PyTorch's */
 } lt_nn_layer_norm_opts;
 
 /* How lt_nn_init draws; a, b as each says. */
@@ -121,19 +137,33 @@ typedef struct lt_nn_api {
     lt_module *(*gru)(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts);
     lt_tensor *(*recurrent_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *x, lt_recurrent_state *state);
     lt_module *(*layer_norm)(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
-    lt_module *(*embedding)(lt_ctx *ctx, int64_t count, int64_t width);
+    lt_module *(*embedding)(lt_ctx *ctx, int64_t count, int64_t width, const lt_embedding_opts *opts);
     lt_module *(*activation_with)(lt_ctx *ctx, lt_activation act, double first, double second);
     lt_module *(*multihead)(lt_ctx *ctx, int64_t embed_dim, int64_t num_heads, const lt_nn_multihead_opts *opts);
     lt_module *(*encoder_layer)(lt_ctx *ctx, int64_t d_model, int64_t num_heads, const lt_nn_encoder_layer_opts *opts);
     lt_tensor *(*multihead_forward)(lt_ctx *ctx, lt_module *module, lt_tensor *q, lt_tensor *k, lt_tensor *v, lt_multihead_opts *opts);
+    /* -- more layers (lt/nn_layers.h) -- */
+    lt_module *(*conv1d)(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv1d_opts *opts);
+    lt_module *(*conv_transpose)(lt_ctx *ctx, int32_t spatial_dims, int64_t in_channels, int64_t out_channels, int32_t kernel,
+                                 const lt_nn_conv_transpose_opts *opts);
+    lt_module *(*pool1d)(lt_ctx *ctx, bool max, const lt_pool1d_opts *opts);
+    lt_module *(*adaptive_pool)(lt_ctx *ctx, int32_t spatial_dims, bool max, int64_t height, int64_t width);
+    lt_module *(*upsample)(lt_ctx *ctx, const lt_interpolate_opts *opts);
+    lt_module *(*group_norm)(lt_ctx *ctx, int64_t groups, int64_t channels, const lt_nn_layer_norm_opts *opts);
+    lt_module *(*instance_norm)(lt_ctx *ctx, int64_t channels, const lt_nn_instance_norm_opts *opts);
+    lt_module *(*rms_norm)(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);
+    lt_module *(*layer_norm_over)(lt_ctx *ctx, int32_t ndims, const int64_t *shape, const lt_nn_layer_norm_opts *opts);
+    lt_module *(*softmax)(lt_ctx *ctx, int32_t dim, bool log);
+    lt_module *(*unflatten)(lt_ctx *ctx, int32_t dim, int32_t ndims, const int64_t *sizes);
 } lt_nn_api;
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
 /* ---- making modules: in `configure` only [setup] ----
  * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1.
- * in_features and in_channels may be 0, left open: one forward of the model's example_input, or where it has none of the data's first sample,
- * settles them before anything is drawn. The weights are those of the same model with its sizes written out (with the data's sample: if the
- * datamodule draws nothing from the run's generator before). LT_ESTATE names a layer that this forward did not run. */
+ * in_features, and in_channels of lt_nn_conv1d and lt_nn_conv2d, may be 0, left open: one forward of the model's example_input, or where it has
+ * none of the data's first sample, settles them before anything is drawn. The weights are those of the same model with its sizes written out
+ * (with the data's sample: if the datamodule draws nothing from the run's generator before). LT_ESTATE names a layer that this forward did not
+ * run. */
 /* (..., in) -> (..., out): y = x W^T + b; parameters weight (out, in), bias (out). Both drawn from U(-1/sqrt(in), 1/sqrt(in)), as PyTorch
  * (He et al. 2015, arXiv:1502.01852, with a = sqrt 5). */
 LT_INLINE lt_module *lt_nn_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features) {
@@ -158,8 +188,11 @@ LT_INLINE lt_module *lt_nn_batch_norm_with(lt_ctx *ctx, int32_t spatial_dims, in
 LT_INLINE lt_module *lt_nn_layer_norm_with(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
     return lt__nn->layer_norm(ctx, width, opts);
 }
-/* indices (...) i64 below count -> (..., width), as lt_embedding; parameter weight (count, width), drawn from N(0, 1). */
-LT_INLINE lt_module *lt_nn_embedding(lt_ctx *ctx, int64_t count, int64_t width) { return lt__nn->embedding(ctx, count, width); }
+/* indices (...) i64 below count -> (..., width), as lt_embedding; parameter weight (count, width), drawn from N(0, 1), the row padding_idx 0.
+ * opts NULL: no padding. */
+LT_INLINE lt_module *lt_nn_embedding_with(lt_ctx *ctx, int64_t count, int64_t width, const lt_embedding_opts *opts) {
+    return lt__nn->embedding(ctx, count, width, opts);
+}
 /* (B, C, H, W) -> (B, C, H', W'), as the functions lt_max_pool2d and lt_avg_pool2d. */
 LT_INLINE lt_module *lt_nn_max_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->max_pool2d(ctx, opts); }
 LT_INLINE lt_module *lt_nn_avg_pool2d_with(lt_ctx *ctx, const lt_pool2d_opts *opts) { return lt__nn->avg_pool2d(ctx, opts); }
@@ -464,4 +497,5 @@ template <size_t N> inline lt_module *lt__residual(lt_ctx *ctx, lt_module *short
 }
 #define lt_nn_residual(ctx, shortcut, act, ...) lt__residual(ctx, shortcut, act, {__VA_ARGS__})
 #endif
+#include <lt/nn_layers.h>
 #endif

@@ -113,6 +113,13 @@ enum lt_mock_layer {
     LT_MOCK_DROPOUT,
     LT_MOCK_LAYER_NORM,
     LT_MOCK_EMBEDDING,
+    LT_MOCK_CONV1D,
+    LT_MOCK_MAX1D,
+    LT_MOCK_AVG1D,
+    LT_MOCK_RMS,
+    LT_MOCK_SOFTMAX,
+    LT_MOCK_LOG_SOFTMAX,
+    LT_MOCK_UNFLATTEN,
     LT_MOCK_SEQUENTIAL,
     LT_MOCK_RECURRENT,
     LT_MOCK_GROUP,
@@ -124,7 +131,11 @@ struct lt_module {
     lt_tensor *weight, *bias;
     lt_conv2d_opts conv;
     lt_pool2d_opts pool;
-    int32_t number; /* start_dim or activation */
+    lt_conv1d_opts conv1d;
+    lt_pool1d_opts pool1d;
+    int64_t sizes[LT_MAX_DIMS]; /* of lt_nn_unflatten, n_sizes of them */
+    int32_t n_sizes;
+    int32_t number; /* start_dim, dim or activation */
     double eps;
     double p, q; /* an activation's numbers */
     bool frozen;
@@ -174,7 +185,9 @@ struct lt_mock {
 #include <lt/mock/indexing.h>
 #include <lt/mock/losses.h>
 LT_MOCK lt_tensor *lt_mock__nn_recurrent_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x, lt_recurrent_state *state);
+LT_MOCK lt_tensor *lt_mock__nn_layer_forward(lt_ctx *ctx, const lt_module *m, lt_tensor *x);
 #include <lt/mock/nn.h>
+#include <lt/mock/nn_layers.h>
 #include <lt/mock/modules.h>
 #include <lt/mock/recurrent.h>
 #include <lt/mock/run.h>

@@ -107,10 +107,18 @@ LT_MOCK lt_module *lt_mock__nn_layer_norm(lt_ctx *ctx, int64_t width, const lt_n
     m->eps = opts && opts->eps > 0 ? opts->eps : 1e-5;
     return m;
 }
-LT_MOCK lt_module *lt_mock__nn_embedding(lt_ctx *ctx, int64_t count, int64_t width) {
+LT_MOCK lt_module *lt_mock__nn_embedding(lt_ctx *ctx, int64_t count, int64_t width, const lt_embedding_opts *opts) {
     lt_module *m = lt_mock__module(ctx, LT_MOCK_EMBEDDING);
     const int64_t shape[2] = {count, width};
+    int64_t padding = opts ? (opts->padding_idx < 0 ? opts->padding_idx + count : opts->padding_idx) : 0;
     m->weight = lt_mock__weight(ctx, 2, shape, 1);
+    if (opts && opts->has_padding_idx && (padding < 0 || padding >= count)) {
+        return (lt_module *)lt_mock__fail(ctx, LT_EINVAL, "lt_nn_embedding: padding_idx %lld is none of the %lld rows", (long long)opts->padding_idx,
+                                          (long long)count);
+    }
+    for (int64_t i = 0; opts && opts->has_padding_idx && m->weight && i < width; i++) {
+        lt_mock_put(m->weight, padding * width + i, 0);
+    }
     return m;
 }
 LT_MOCK lt_module *lt_mock__nn_max_pool2d(lt_ctx *ctx, const lt_pool2d_opts *opts) {
@@ -233,6 +241,14 @@ LT_MOCK lt_tensor *lt_mock__nn_forward(lt_ctx *ctx, lt_module *m, lt_tensor *x) 
     case LT_MOCK_EMBEDDING: return lt_mock__embedding(ctx, x, m->weight, NULL);
     case LT_MOCK_DROPOUT:
         return x;
+    case LT_MOCK_CONV1D:
+    case LT_MOCK_MAX1D:
+    case LT_MOCK_AVG1D:
+    case LT_MOCK_RMS:
+    case LT_MOCK_SOFTMAX:
+    case LT_MOCK_LOG_SOFTMAX:
+    case LT_MOCK_UNFLATTEN:
+        return lt_mock__nn_layer_forward(ctx, m, x);
     case LT_MOCK_RECURRENT:
         return lt_mock__nn_recurrent_forward(ctx, m, x, NULL);
     case LT_MOCK_GROUP:
