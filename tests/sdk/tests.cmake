@@ -6,3 +6,6 @@ if(Python3_FOUND)
 endif()
 add_test(NAME sdk.template COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/sdk/check_template.sh ${CMAKE_SOURCE_DIR}/sdk ${CMAKE_BINARY_DIR}/tests/sdk/template)
 set_tests_properties(sdk.template PROPERTIES LABELS sdk TIMEOUT 300)
+# A plugin in its own test, as an author's.
+target_include_directories(test_sdk_mock_layers PRIVATE ${CMAKE_SOURCE_DIR}/sdk/testing)
+target_link_libraries(test_sdk_mock_layers PRIVATE m)
