@@ -1,5 +1,5 @@
-/* backends/cpu/matmul.c - products of matrices, and MATMUL (2d and batched, transposed views included).
- * Refuses batch dimensions that broadcast (other than a 2d second operand) and arrays without a stride of 1: the fallback does them. */
+/* backends/cpu/matmul.c - products of matrices, and MATMUL (2d and batched, transposed views included); where batch dimensions broadcast or lie
+ * apart, matrix by matrix. Refuses arrays without a stride of 1 in their matrices: the engine copies them. */
 #include "engine/backends/cpu/matmul.h"
 
 typedef struct product {
@@ -164,7 +164,7 @@ static bool matrix_of(const lth_array *a, lth_mat *m) {
         m->batch *= a->shape[i];
         expect = a->strides[i] * a->shape[i];
     }
-    if (m->batch > 1 && m->batch_at == 0) { /* one matrix for all, by lt_expand: oneDNN takes no such stride; the engine copies it */
+    if (m->batch > 1 && m->batch_at == 0) { /* one matrix for all, by lt_expand: oneDNN takes no such stride */
         return false;
     }
     if (m->col_at == 1) {
@@ -190,10 +190,83 @@ static bool operands(const lth_array *a, const lth_array *b, lth_mat *A, lth_mat
     }
     return b->ndim == 2 ? fold(A) : same_batch(a, b);
 }
+/* ---- one product after the other ---- */
+static bool last_two(const lth_array *x, lth_mat *m) {
+    if (x->ndim < 2 || lth_count(x) == 0) {
+        return false;
+    }
+    lth_array matrix = *x;
+    matrix.ndim = 2;
+    for (int d = 0; d < 2; d++) {
+        matrix.shape[d] = x->shape[x->ndim - 2 + d];
+        matrix.strides[d] = x->strides[x->ndim - 2 + d];
+    }
+    return matrix_of(&matrix, m);
+}
+/* Matrix i of the output is made of this one of x; *first: no matrix before i was made of it. */
+static float *part_of(const lth_array *x, const lth_array *out, int64_t i, bool *first) {
+    int64_t at = 0;
+    *first = true;
+    for (int d = out->ndim - 3; d >= 0; d--) {
+        const int own = d - (out->ndim - x->ndim);
+        const int64_t index = i % out->shape[d];
+        i /= out->shape[d];
+        if (own < 0 || x->shape[own] == 1) {
+            *first = *first && index == 0;
+        } else {
+            at += index * x->strides[own];
+        }
+    }
+    return lth_f32(x) + at;
+}
+static int64_t matrices_of(const lth_array *out) { return lth_count(out) / out->shape[out->ndim - 1] / out->shape[out->ndim - 2]; }
+static lth_mat rows_of(const lth_array *out, int64_t i) {
+    const int64_t rows = out->shape[out->ndim - 2], cols = out->shape[out->ndim - 1];
+    return (lth_mat){lth_f32(out) + i * rows * cols, 1, 0, rows, cols, cols, 1};
+}
+static bool parts_fit(const lth_call *call) {
+    lth_mat a, b;
+    return last_two(call->in[0], &a) && last_two(call->in[1], &b) && lth_count(call->out[0]) > 0;
+}
+static lt_status parts_forward(lth_device *d, const lth_call *call, lth_error *err) {
+    const lth_array *out = call->out[0];
+    lt_status s = LT_OK;
+    lth_mat a, b;
+    bool first;
+    last_two(call->in[0], &a), last_two(call->in[1], &b);
+    for (int64_t i = 0; i < matrices_of(out) && s >= 0; i++) {
+        a.p = part_of(call->in[0], out, i, &first), b.p = part_of(call->in[1], out, i, &first);
+        s = lth_cpu_product(d, a, b, NULL, 0, rows_of(out, i), false, err);
+    }
+    return s;
+}
+static lt_status parts_backward(lth_device *d, const lth_call *call, lth_error *err) {
+    const lth_array *g = call->grad_out[0];
+    lt_status s = LT_OK;
+    for (int k = 0; k < 2 && s >= 0; k++) {
+        lth_mat other, to;
+        bool first;
+        if (!call->need[k]) {
+            continue;
+        }
+        if (!last_two(call->in[!k], &other) || !last_two(call->grad_in[k], &to)) {
+            return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
+        }
+        for (int64_t i = 0; i < matrices_of(g) && s >= 0; i++) { /* shared matrices: in this order */
+            other.p = part_of(call->in[!k], g, i, &first);
+            to.p = part_of(call->grad_in[k], g, i, &first);
+            const lth_mat dc = rows_of(g, i), turned = lth_turned(other);
+            s = k == 0 ? lth_cpu_product(d, dc, turned, NULL, 0, to, call->accumulate[0] || !first, err)
+                       : lth_cpu_product(d, turned, dc, NULL, 0, to, call->accumulate[1] || !first, err);
+        }
+    }
+    return s;
+}
+
 static bool matmul_plan(lth_device *d, lth_call *call) {
     lth_mat a, b;
     (void)d;
-    return operands(call->in[0], call->in[1], &a, &b) && call->out[0]->dtype == LT_F32;
+    return call->out[0]->dtype == LT_F32 && (operands(call->in[0], call->in[1], &a, &b) || parts_fit(call));
 }
 static lth_mat out_of(const lth_array *out, lth_mat a, lth_mat b) {
     return (lth_mat){out->data, a.batch, a.rows * b.cols, a.rows, b.cols, b.cols, 1};
@@ -201,7 +274,7 @@ static lth_mat out_of(const lth_array *out, lth_mat a, lth_mat b) {
 static lt_status matmul_forward(lth_device *d, const lth_call *call, lth_error *err) {
     lth_mat a, b;
     if (!operands(call->in[0], call->in[1], &a, &b)) {
-        return lth_fail(err, LT_EINVAL, "matmul: not planned for these strides");
+        return parts_forward(d, call, err);
     }
     return lth_cpu_product(d, a, b, NULL, 0, out_of(call->out[0], a, b), false, err);
 }
@@ -211,7 +284,7 @@ static lt_status matmul_backward(lth_device *d, const lth_call *call, lth_error 
         return LT_OK;
     }
     if (!operands(call->in[0], call->in[1], &a, &b)) {
-        return lth_fail(err, LT_EINVAL, "matmul: not planned for these strides");
+        return parts_backward(d, call, err);
     }
     const lth_mat dc = out_of(call->grad_out[0], a, b);
     lt_status s = LT_OK;
