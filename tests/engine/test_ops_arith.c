@@ -424,6 +424,22 @@ static void expanded_products(void **state) {
     close_it();
 }
 
+/* An operand of one column, seen through a step: its gradient lies otherwise than itself. */
+static void thin_products(void **state) {
+    (void)state;
+    assert_true(open_on(&lth_backend_cpu, NULL, 1));
+    for (lt_dtype dtype = LT_F64; dtype <= LT_F32; dtype++) {
+        lt_tensor *x = A->set_requires_grad(&ctx, T->full(&ctx, dtype, 3, (int64_t[]){2, 16, 2}, 3), true);
+        lt_tensor *y = T->full(&ctx, dtype, 2, (int64_t[]){1, 16}, 2), *z = T->matmul(&ctx, T->slice_step(&ctx, x, 2, 0, INT64_MAX, 2), y);
+        if (!z || A->backward(&ctx, T->sum(&ctx, z, NULL, 0, false), NULL) != LT_OK) {
+            fail_msg("%s: %s", lth_dtype_name(dtype), ctx.error.text);
+        }
+        assert_true(at(z, 511) == 6 && at(A->grad(&ctx, x), 0) == 32 && at(A->grad(&ctx, x), 1) == 0);
+        lth_step_end(ctx.engine);
+    }
+    close_it();
+}
+
 /* ---- finite differences ---- */
 static lt_tensor *weighted_sum(lt_ctx *c, lt_tensor *const *in, int n, void *arg) {
     const arith *k = arg;
@@ -508,7 +524,7 @@ int main(void) {
         DTYPE("f64", LT_F64), DTYPE("f32", LT_F32), DTYPE("f16", LT_F16), DTYPE("bf16", LT_BF16), cmocka_unit_test(cpu_takes_them),
         cmocka_unit_test(casts_agree), cmocka_unit_test(inplace_values), cmocka_unit_test(inplace_gradients), cmocka_unit_test(inplace_refusals),
         cmocka_unit_test(inplace_on_parts_and_blocks),
-        cmocka_unit_test(expanded_products), cmocka_unit_test(finite_differences), cmocka_unit_test(every_row_refuses),
+        cmocka_unit_test(expanded_products), cmocka_unit_test(thin_products), cmocka_unit_test(finite_differences), cmocka_unit_test(every_row_refuses),
     };
     return cmocka_run_group_tests_name("engine.ops_arith", tests, NULL, NULL);
 }

@@ -283,21 +283,14 @@ static lt_status matmul_backward(lth_device *d, const lth_call *call, lth_error 
     if (lth_cpu_no_gradient(d, call)) {
         return LT_OK;
     }
-    if (!operands(call->in[0], call->in[1], &a, &b)) {
+    const bool whole = operands(call->in[0], call->in[1], &a, &b) && (!call->need[1] || matrix_of(call->grad_in[1], &db)) &&
+                       (!call->need[0] || (matrix_of(call->grad_in[0], &da) && (call->in[1]->ndim > 2 || fold(&da))));
+    if (!whole) { /* a gradient need not lie as its input does */
         return parts_backward(d, call, err);
     }
     const lth_mat dc = out_of(call->grad_out[0], a, b);
-    lt_status s = LT_OK;
-    if (call->need[0]) {
-        if (!matrix_of(call->grad_in[0], &da) || (call->in[1]->ndim == 2 && !fold(&da))) {
-            return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
-        }
-        s = lth_cpu_product(d, dc, lth_turned(b), NULL, 0, da, call->accumulate[0], err);
-    }
+    lt_status s = call->need[0] ? lth_cpu_product(d, dc, lth_turned(b), NULL, 0, da, call->accumulate[0], err) : LT_OK;
     if (s >= 0 && call->need[1]) {
-        if (!matrix_of(call->grad_in[1], &db)) {
-            return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
-        }
         s = lth_cpu_product(d, lth_turned(a), dc, NULL, 0, db, call->accumulate[1], err);
     }
     return s;
