@@ -323,7 +323,7 @@ lt_status lth_conv_small_backward(lth_device *d, const lth_conv *c, const lth_ca
     const bool slope = c->act != LT_ACT_NONE, wants_bias = c->b && call->need[2], converts = c->x->layout != LTH_HWNC;
     const int64_t blocks = panels(&s) * input_blocks(&s), row = lth_div_up(s.I, 16) * 16, chunks = call->need[1] ? blocks : 0;
     const int team = chunks ? lth_cpu_team(d, chunks, cost_us(&s)) : 0;
-    s.sums_each = s.taps * INPUTS * s.panel;
+    s.sums_each = (s.taps ? s.taps : 1) * INPUTS * s.panel; /* where only padding is seen, there is no tap */
     const int64_t floats[] = {slope ? s.OH * s.OW * s.N * s.Op : 0, slope || wants_bias ? s.OH * s.Op : 0, team * s.sums_each,
                               call->need[0] ? s.taps * s.O * row : 0, call->need[0] && converts ? s.H * s.W * s.N * row : 0};
     float **to[] = {&s.masked, &s.parts, &s.sums, &s.turned, &s.dx};
