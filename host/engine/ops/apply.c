@@ -76,14 +76,13 @@ static bool cast_shadows(lth_call *call, shadows *s) {
 static bool is_low(lt_dtype dtype) { return dtype == LT_BF16 || dtype == LT_F16; }
 
 /* Is this a call of half precision that its backend has no kernel for? Then it is done in f32 and rounded: the fallback would do the same,
- * element by element. State that the call changes in place must not be half precision itself: it would be changed in a copy. */
+ * element by element. */
 static bool rounds(const lth_engine *e, const lth_call *call) {
-    bool low = false, state = false;
+    bool low = false;
     for (int k = 0; k < call->n_in; k++) {
         low |= call->in[k] && is_low(call->in[k]->dtype);
-        state |= call->op == LTH_OP_BATCH_NORM && k >= 3 && call->in[k] && is_low(call->in[k]->dtype);
     }
-    return low && !state && e->backend->fallback && call->op != LTH_OP_COPY && call->op != LTH_OP_CAST;
+    return low && e->backend->fallback && call->op != LTH_OP_COPY && call->op != LTH_OP_CAST;
 }
 
 /* Asks each backend twice, with the inputs as they are and as they would be made contiguous: a copy and a fast kernel beat the
@@ -247,7 +246,7 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
         j->call.in[k] = &x->a;
         j->grad |= x->requires_grad;
     }
-    if (n > 1 && (e->dtype == LT_F64 || (info->autocast == LTH_CAST_INPUTS && (e->autocast || e->dtype == LT_BF16)))) {
+    if (n > 1 && (e->dtype != LT_F32 || (info->autocast == LTH_CAST_INPUTS && e->autocast))) {
         LTH_GOOD(promote(ctx, j, n));
     }
     j->grad = j->grad && e->grad_enabled && !e->inference && info->gradient != LTH_GRAD_NONE;
@@ -312,6 +311,44 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     return LT_OK;
 }
 
+static lt_tensor *times(lt_ctx *ctx, lt_tensor *x, double factor) {
+    const lth_attrs attrs = {.f = {factor}};
+    return lth_apply(ctx, LTH_OP_MUL_SCALAR, &x, 1, &attrs, NULL);
+}
+
+static lt_tensor *as(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) {
+    const lth_attrs attrs = {.i = {dtype}};
+    return lth_apply(ctx, LTH_OP_CAST, &x, 1, &attrs, NULL);
+}
+
+/* Running statistics of half precision from those of this batch (f32), with PyTorch's roundings on the CPU: the momentum, what is kept of the
+ * old ones, and the variance's sum of squares are rounded as well. */
+static bool update_running(lt_ctx *ctx, const job *j, lt_tensor *running, lt_tensor *batch, bool variance) {
+    const lt_dtype low = running->a.dtype;
+    const double momentum = j->call.attrs->f[1], freedom = (double)(lth_array_numel(j->call.in[0]) / lth_array_numel(&running->a)) - 1;
+    uint16_t rounded[2];
+    lth_element_set(low, rounded, 0, momentum);
+    lth_element_set(low, rounded, 1, 1 - momentum);
+    if (variance && freedom > 0) {
+        batch = times(ctx, as(ctx, times(ctx, batch, freedom), low), 1 / freedom);
+    }
+    lt_tensor *fresh = times(ctx, as(ctx, as(ctx, batch, low), variance ? LT_F32 : low), lth_element_get(low, rounded, 0));
+    lt_tensor *kept = as(ctx, times(ctx, running, lth_element_get(low, rounded, 1)), variance ? LT_F32 : low);
+    lt_tensor *now = as(ctx, lth_apply(ctx, LTH_OP_ADD, (lt_tensor *[]){kept, fresh}, 2, NULL, NULL), low);
+    return now && lth_copy_into(ctx->engine, &running->a, &now->a, false, &ctx->error) == LT_OK;
+}
+
+/* The momentum of 1 that compute_rounded asked for left the batch's own statistics in the copies of f32. */
+static bool round_state(lt_ctx *ctx, const job *j, lt_tensor *const *in) {
+    bool good = true;
+    for (int k = 3; good && k < j->call.n_in && k < 5; k++) {
+        if (j->in[k] && in[k] != j->in[k]) {
+            good = update_running(ctx, j, j->in[k], in[k], k == 4);
+        }
+    }
+    return good;
+}
+
 /* The call with its half-precision inputs made f32, and its results rounded to what the shape rule said. Casts are recorded like any operation. */
 static bool compute_rounded(lt_ctx *ctx, const job *j, lt_tensor **out) {
     static const lth_attrs to_f32 = {.i = {LT_F32}};
@@ -323,9 +360,12 @@ static bool compute_rounded(lt_ctx *ctx, const job *j, lt_tensor **out) {
         in[k] = x && is_low(x->a.dtype) ? lth_apply(ctx, LTH_OP_CAST, &x, 1, &to_f32, NULL) : x;
         good = in[k] || !x;
     }
+    lth_attrs attrs = *j->call.attrs;
+    const bool updates = j->call.op == LTH_OP_BATCH_NORM && attrs.i[0] && j->call.n_in > 3 && j->in[3] && in[3] != j->in[3];
+    attrs.f[1] = updates ? 1 : attrs.f[1];
     lt_dtype autocast = e->autocast;
     e->autocast = 0;
-    good = good && lth_apply_all(ctx, j->call.op, in, j->call.n_in, j->call.attrs, NULL, out);
+    good = good && lth_apply_all(ctx, j->call.op, in, j->call.n_in, &attrs, NULL, out) && (!updates || round_state(ctx, j, in));
     e->autocast = autocast;
     for (int k = 0; good && k < j->call.n_out; k++) {
         const lth_attrs back = {.i = {j->out[k]->a.dtype}};

@@ -37,7 +37,14 @@ static lt_status clamp_run(const lth_backend *b, lth_device *d, lt_dtype dtype, 
 }
 
 /* PyTorch rounds each norm, their norm and the coefficient to the gradients' dtype. */
-static double rounded(const lth_modules *m, double x) { return m->dtype == LT_F64 ? x : (double)(float)x; }
+static double rounded(const lth_modules *m, double x) {
+    uint16_t low;
+    if (m->dtype == LT_BF16) {
+        lth_element_set(LT_BF16, &low, 0, (double)(float)x);
+        return lth_element_get(LT_BF16, &low, 0);
+    }
+    return m->dtype == LT_F64 ? x : (double)(float)x;
+}
 
 static lt_status total_norm(lth_modules *m, double *out, lth_error *err) {
     lth_engine *e = m->engine;
@@ -68,7 +75,9 @@ lt_status lth_clip_norm(lth_modules *m, double max_norm, double *norm, lth_error
     if (norm) {
         *norm = total;
     }
-    if (m->dtype == LT_F64) {
+    if (m->dtype == LT_BF16) {
+        coefficient = rounded(m, rounded(m, 1 / rounded(m, total + 1e-6)) * max_norm);
+    } else if (m->dtype == LT_F64) {
         coefficient = 1.0 / (total + 1e-6) * max_norm; /* max_norm / tensor is reciprocal, then product */
     } else {
         coefficient = 1.0f / ((float)total + 1e-6f) * (float)max_norm;

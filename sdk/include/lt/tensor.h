@@ -296,7 +296,7 @@ LT_INLINE lt_tensor *lt_cast(lt_ctx *ctx, lt_tensor *x, lt_dtype dtype) { return
 LT_INLINE lt_tensor *lt_clone(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->clone(ctx, x); }
 
 /* ---- arithmetic [trainer] ----
- * a, b: shapes that broadcast, one dtype (trainer.precision 64-true: f32 beside f64 becomes f64). Differentiable.
+ * a, b: shapes that broadcast, one dtype (trainer.precision 64-true: f32 beside f64 becomes f64; bf16-true: f32 beside bf16, bf16). Differentiable.
  * LT_ESHAPE, LT_EDTYPE, LT_EDEVICE. */
 LT_INLINE lt_tensor *lt_add(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->add(ctx, a, b); } /* a + b */
 LT_INLINE lt_tensor *lt_sub(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->sub(ctx, a, b); } /* a - b */

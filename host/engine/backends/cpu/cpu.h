@@ -107,6 +107,10 @@ lt_status lth_cpu_clamp(lth_device *d, lt_dtype dtype, void *x, int64_t n, doubl
 lt_status lth_cpu_zero(lth_device *d, void *memory, size_t bytes, lth_error *err);
 /* rules.c */
 lt_status lth_cpu_rule(lth_device *d, const struct lt_span *span, const struct lth_rule *rule, lth_error *err);
+/* updates_low.c: bf16. Scaling and clamping take a span with param and n alone */
+struct lth_low;
+void lth_cpu_update_low(lth_device *d, const struct lt_span *span, const struct lth_low *update);
+lt_status lth_cpu_sum_squares_low(lth_device *d, const uint16_t *x, int64_t n, double *out, lth_error *err);
 /* updates64.c */
 lt_status lth_cpu_sgd64(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args);
 lt_status lth_cpu_adam64(lth_device *d, const struct lt_span *span, const struct lt_adam_args *args);

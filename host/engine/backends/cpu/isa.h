@@ -135,6 +135,7 @@ typedef struct lth_large {
 enum { LTH_LARGE_ROWS = 288 }; /* most rows of one large_rows */
 
 struct lth_rule;
+struct lth_low; /* rules/rules.h */
 /* Losses of pairs; element k stride + p of a block is class k of its row p (stride 1: one row). _slopes: see isa/losses.c. */
 typedef enum { LTH_P_L1, LTH_P_SMOOTH, LTH_P_HUBER, LTH_P_BCE, LTH_P_LOGITS, LTH_P_KL, LTH_P_KL_LOG } lth_pair_kind;
 typedef struct lth_classes { int64_t classes, stride, rows; const void *weight; } lth_classes; /* weight of each class, or NULL */
@@ -189,6 +190,9 @@ typedef struct lth_cpu_isa {
     /* rules.h; slot: the rule's n_slots pointers */
     void (*rule)(const struct lth_rule *r, int64_t n, float *p, const float *g, float *const *slot);
     void (*rule64)(const struct lth_rule *r, int64_t n, double *p, const double *g, double *const *slot);
+    /* rules/low.h; slot: three, g and slot may be NULL where the pass has none */
+    void (*update_low)(const struct lth_low *u, int64_t n, uint16_t *p, const uint16_t *g, uint16_t *const *slot);
+    double (*squares_low)(int64_t n, const uint16_t *x);
     /* the same passes over doubles */
     void (*sgd64)(int64_t n, double *p, const double *g, double *m, const lth_sgd64_values *v);
     void (*adam64)(int64_t n, double *p, const double *g, double *m, double *v, double *top, const lth_adam64_values *a);

@@ -32,8 +32,12 @@ static void rule_chunk(void *arg, int64_t c, int thread) {
 }
 
 lt_status lth_cpu_rule(lth_device *d, const lt_span *span, const lth_rule *rule, lth_error *err) {
+    if (span->dtype == LT_BF16) {
+        lth_cpu_update_low(d, span, &(lth_low){.kind = LTH_LOW_RULE, .rule = rule});
+        return LT_OK;
+    }
     if (span->dtype != LT_F32 && span->dtype != LT_F64) {
-        return lth_fail(err, LT_EUNSUPPORTED, "the cpu backend updates f32 and f64 parameters; those of \"%s\" are %s", span->name ? span->name : "",
+        return lth_fail(err, LT_EUNSUPPORTED, "the cpu backend updates f32, f64 and bf16 parameters; those of \"%s\" are %s", span->name ? span->name : "",
                         lth_dtype_name(span->dtype));
     }
     pass f = {.d = d, .span = span, .rule = rule, .chunk = CHUNK_BYTES / (span->dtype == LT_F64 ? 8 : 4)};

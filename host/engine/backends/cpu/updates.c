@@ -1,7 +1,8 @@
-/* backends/cpu/updates.c - the fused passes over flat memory of f32 (f64: updates64.c): optimizer updates, the norm of a gradient, scaling, zeroing.
+/* backends/cpu/updates.c - the fused passes over flat memory of f32: optimizer updates, the norm of a gradient, scaling, zeroing; it hands f64
+ * to updates64.c and bf16 to updates_low.c.
  * Chunks of 16384 elements, the same for any number of threads. */
 #include "engine/backends/cpu/cpu.h"
-#include <lt/optim.h>
+#include "engine/backends/rules/rules.h"
 #include <math.h>
 
 enum { CHUNK = 16384 };
@@ -22,8 +23,8 @@ static lt_status check(const lt_span *span, int slots, const char *what, lth_err
     if (!span->param || !span->grad || span->n < 0) {
         return lth_fail(err, LT_EINVAL, "%s: the span \"%s\" has no parameter or gradient memory", what, span->name ? span->name : "");
     }
-    if (span->dtype != LT_F32 && span->dtype != LT_F64) {
-        return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend updates f32 and f64 parameters; those of \"%s\" are neither", what,
+    if (span->dtype != LT_F32 && span->dtype != LT_F64 && span->dtype != LT_BF16) {
+        return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend updates f32, f64 and bf16 parameters; those of \"%s\" are none of these", what,
                         span->name ? span->name : "");
     }
     for (int i = 0; i < slots; i++) {
@@ -43,6 +44,10 @@ lt_status lth_cpu_sgd(lth_device *d, const lt_span *span, const lt_sgd_args *arg
     const lt_status status = check(span, args->momentum != 0, "sgd", err);
     if (status < 0 || span->dtype == LT_F64) {
         return status < 0 ? status : lth_cpu_sgd64(d, span, args);
+    }
+    if (span->dtype == LT_BF16) {
+        lth_cpu_update_low(d, span, &(lth_low){.kind = LTH_LOW_SGD, .sgd = args, .step = span->step});
+        return LT_OK;
     }
     flat f = {.d = d, .n = span->n, .p = span->param, .g = span->grad, .m = args->momentum != 0 ? span->slot[0] : NULL};
     f.sgd = (lth_sgd_values){.lr = (float)args->lr,
@@ -64,6 +69,10 @@ lt_status lth_cpu_adam(lth_device *d, const lt_span *span, const lt_adam_args *a
     const lt_status status = check(span, args->amsgrad ? 3 : 2, "adam", err);
     if (status < 0 || span->dtype == LT_F64) {
         return status < 0 ? status : lth_cpu_adam64(d, span, args);
+    }
+    if (span->dtype == LT_BF16) {
+        lth_cpu_update_low(d, span, &(lth_low){.kind = LTH_LOW_ADAM, .adam = args, .step = span->step});
+        return LT_OK;
     }
     const double step = (double)(span->step < 1 ? 1 : span->step);
     const double c1 = 1 - pow(args->beta1, step), c2 = sqrt(1 - pow(args->beta2, step));
@@ -93,9 +102,12 @@ static void squares_chunk(void *arg, int64_t c, int thread) {
     f->parts[c] = f->d->isa.sum_squares(width(f, c), f->g + c * CHUNK);
 }
 static lt_status unfit(const char *what, lth_error *err) {
-    return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend does it for f32 and f64", what);
+    return lth_fail(err, LT_EUNSUPPORTED, "%s: the cpu backend does it for f32, f64 and bf16", what);
 }
 lt_status lth_cpu_sum_squares(lth_device *d, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err) {
+    if (dtype == LT_BF16) {
+        return lth_cpu_sum_squares_low(d, x, n, out, err);
+    }
     if (dtype != LT_F32) {
         return dtype == LT_F64 ? lth_cpu_sum_squares64(d, x, n, out, err) : unfit("sum_squares", err);
     }
@@ -145,6 +157,10 @@ lt_status lth_cpu_scale(lth_device *d, lt_dtype dtype, void *x, int64_t n, doubl
         lth_cpu_scale64(d, x, n, factor);
         return LT_OK;
     }
+    if (dtype == LT_BF16) {
+        lth_cpu_update_low(d, &(lt_span){.n = n, .param = x}, &(lth_low){.kind = LTH_LOW_SCALE, .low = factor});
+        return LT_OK;
+    }
     if (dtype != LT_F32) {
         return unfit("scale", err);
     }
@@ -159,6 +175,10 @@ static void clamp_chunk(void *arg, int64_t c, int thread) {
 lt_status lth_cpu_clamp(lth_device *d, lt_dtype dtype, void *x, int64_t n, double low, double high, lth_error *err) {
     if (dtype == LT_F64) {
         lth_cpu_clamp64(d, x, n, low, high);
+        return LT_OK;
+    }
+    if (dtype == LT_BF16) {
+        lth_cpu_update_low(d, &(lt_span){.n = n, .param = x}, &(lth_low){.kind = LTH_LOW_CLAMP, .low = low, .high = high});
         return LT_OK;
     }
     if (dtype != LT_F32) {

@@ -99,6 +99,7 @@ REF_KERNELS(REF_KERNEL)
 struct lt_span; struct lt_sgd_args; struct lt_adam_args;
 lt_status ref_sgd(lth_device *device, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
 lt_status ref_adam(lth_device *device, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
+lt_status ref_rule_low(const struct lt_span *span, const struct lth_rule *rule); /* bf16 */
 lt_status ref_rule(lth_device *device, const struct lt_span *span, const struct lth_rule *rule, lth_error *err);
 lt_status ref_sum_squares(lth_device *device, lt_dtype dtype, const void *x, int64_t n, double *out, lth_error *err);
 lt_status ref_scale(lth_device *device, lt_dtype dtype, void *x, int64_t n, double factor, lth_error *err);

@@ -14,6 +14,17 @@ typedef struct lth_rule {
     double lr, decay, weight_decay, eps, a, b, c, d; /* decay: 1, or 1 - lr weight_decay when it is decoupled; a..d: by kind */
 } lth_rule;
 
+/* A pass over bf16 (low.h): an optimizer's update, or what clipping does to gradients. low: the factor of a scaling, or the lower limit. */
+enum { LTH_LOW_SGD, LTH_LOW_ADAM, LTH_LOW_RULE, LTH_LOW_SCALE, LTH_LOW_CLAMP };
+typedef struct lth_low {
+    int32_t kind;
+    const lt_sgd_args *sgd;
+    const lt_adam_args *adam;
+    const lth_rule *rule;
+    int64_t step;
+    double low, high;
+} lth_low;
+
 /* From lt_rmsprop_args and its like; LT_EINVAL for a kind there is none of. */
 lt_status lth_rule_from(lth_rule *out, int32_t kind, const void *args, int64_t step);
 #endif

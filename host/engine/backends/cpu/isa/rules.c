@@ -1,7 +1,7 @@
-/* backends/cpu/isa/rules.c - the update rules of rules.h as loops that the compiler makes vectors of, for f32 and f64. They read and write
+/* backends/cpu/isa/rules.c - the update rules of rules.h as loops that the compiler makes vectors of, for f32, f64 and bf16. They read and write
  * memory once; that is what their time is. */
 #include "engine/backends/cpu/isa.h"
-#include "engine/backends/rules/rules.h"
+#include "engine/backends/rules/low.h"
 #include "simd.h"
 
 #define T float
@@ -17,4 +17,6 @@
 void LTH_NAME(lth_fill_rules)(lth_cpu_isa *t) {
     t->rule = rule_f32;
     t->rule64 = rule_f64;
+    t->update_low = low_update;
+    t->squares_low = low_squares;
 }
