@@ -1,7 +1,7 @@
-/* tests/engine/test_ops_resnet64.c - ResNet-18 in f64 trains as in PyTorch: losses of 10 Adam steps on the best instruction set, of 3 on the
- * others, of 100 with LTHOST_LONG=1 (ctest -L long). Within 1e-9 for 50 steps and 1e-8 after: differences grow with every step, to 1.8e-9 at
- * the 82nd; PyTorch with two threads is 8e-11 from itself with one. Golden data: tests/golden/resnet64.bin. The plugin is compiled in:
- * plugins export nothing. */
+/* tests/engine/test_ops_resnet64.c - ResNet-18 in f64 trains as in PyTorch, within 1e-9: losses of 10 Adam steps on the best instruction set, of 3
+ * on the others, of 100 with LTHOST_LONG=1 (ctest -L long: 8.1e-13 was seen; PyTorch with two threads is 4.3e-14 from itself with one). The rate is
+ * low, as differences grow with every step: at 1e-3 they reached 1.8e-9 at the 82nd. Golden data: tests/golden/resnet64.bin. The plugin is
+ * compiled in: plugins export nothing. */
 #include "../golden/golden.h"
 #include "base/mem.h"
 #include "engine/optim/optim.h"
@@ -19,12 +19,12 @@ enum { BATCH = 8, PIXELS = 28 * 28 };
 static const char *const sets[] = {"avx512", "avx2", "baseline"};
 static gold_file gold;
 
-/* ---- torch.optim.Adam(lr=1e-3), as the shipped component runs it ---- */
+/* ---- torch.optim.Adam(lr=1e-4), as the shipped component runs it ---- */
 static const lt_slot exp_avg = {"exp_avg", 0}, exp_avg_sq = {"exp_avg_sq", 0};
 static const lt_slot *const slots[] = {&exp_avg, &exp_avg_sq, NULL};
 static double rate(lt_ctx *ctx, void *self) {
     (void)ctx, (void)self;
-    return 1e-3;
+    return 1e-4;
 }
 static lt_status adam(lt_ctx *ctx, void *self, const lt_group *const *groups, uint32_t n_groups) {
     lt_adam_args args = {.struct_size = sizeof args, .lr = groups[0]->lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
@@ -109,9 +109,9 @@ static void losses(void **state) {
             continue;
         }
         for (int64_t step = 0; step < (whole ? 100 : k == 0 ? 10 : 3); step++) {
-            const double found = train_step(&n, step), off = fabs(found - want[step]) / fmax(1, fabs(want[step]));
+            const double found = train_step(&n, step), off = fabs(found - want[step]) / fabs(want[step]);
             worst = off > worst ? off : worst;
-            if (!(off <= (step < 50 ? 1e-9 : 1e-8))) {
+            if (!(off <= 1e-9)) {
                 fail_msg("step %d on %s: loss %.15g, torch has %.15g: %.2g apart", (int)step, sets[k], found, want[step], off);
             }
         }

@@ -2,6 +2,7 @@
  * but sums, least and largest values, and lists. */
 #include "engine/metrics/metrics.h"
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include <math.h>
 #include <stdio.h>
@@ -205,6 +206,9 @@ lt_status lth_metric_update(lt_ctx *ctx, lt_metric_handle *metric, int phase, lt
     lt_status status = r->iface->update(ctx, r->self, preds, target);
     ctx->engine->grad_enabled = gradients;
     if (leave_component(ctx, m, status, &caller)) {
+        for (lt_metric_list *list = r->lists; list; list = list->next) {
+            list->count = list->batch_at; /* a refused batch is in no value */
+        }
         return ctx->error.code;
     }
     merge_batch(r);
@@ -420,6 +424,8 @@ static lt_status load_run(lt_metric_handle *metric, int phase, const lth_snapsho
         if (item && item->dtype == LT_F64 && item->size == (size_t)s->n * sizeof(double)) {
             memcpy(s->epoch, item->data, item->size);
             r->updated = true;
+        } else if (item) {
+            lth_log(LTH_WARNING, "metric %s has other parameters than in the checkpoint: its value of this epoch begins at the resume", metric->id);
         }
     }
     for (lt_metric_list *list = r->lists; list; list = list->next) {
