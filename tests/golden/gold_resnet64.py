@@ -1,4 +1,5 @@
-"""resnet64.bin: 100 training steps of ResNet-18 (one input channel) in float64, batches of 8 real MNIST images, Adam 1e-4: with a low rate, as differences grow with every step. See write()."""
+"""resnet64.bin: 100 training steps of ResNet-18 (one input channel) in float64, batches of 8 real MNIST images, Adam 1e-4: with a low rate, as
+differences grow with every step. See write()."""
 import os
 
 import numpy as np
