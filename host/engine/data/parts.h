@@ -68,7 +68,7 @@ typedef struct lth_ring {
     int64_t keep;  /* 1: the batch before the one that is taken stays valid (streams look one ahead) */
     bool in_order; /* a batch may be filled only when the one before it is complete (streams) */
     int64_t opened; /* tickets given out over all epochs */
-    int64_t from;  /* ticket of the first batch since open */
+    _Atomic int64_t from; /* ticket of the first batch since open */
     int64_t first; /* ticket of the epoch's batch 0; changes only while closed and idle */
     struct lth_worker *threads;
     bool may_spin;                         /* more than one CPU */

@@ -38,7 +38,7 @@ static inline void relax(void) {
 
 /* A stream is read in order, by one thread at a time. */
 static bool its_turn(lth_ring *ring, int64_t ticket) {
-    return !atomic_load(&ring->over) && (ticket <= ring->from || atomic_load(&ring->slots[(ticket - 1) % ring->slot_count].done) == ticket - 1);
+    return !atomic_load(&ring->over) && (ticket <= atomic_load(&ring->from) || atomic_load(&ring->slots[(ticket - 1) % ring->slot_count].done) == ticket - 1);
 }
 
 /* May a worker fill it now? */
@@ -222,7 +222,7 @@ lt_status lth_ring_open(lth_ring *ring, int64_t from, int64_t end, lth_error *er
     }
     ring->first = ring->opened; /* beyond every ticket so far */
     ring->opened += end;
-    ring->from = ring->first + from;
+    atomic_store(&ring->from, ring->first + from);
     atomic_store(&ring->over, false);
     atomic_store(&ring->end, ring->first + end);
     atomic_store(&ring->released, ring->first + from - ring->keep);
@@ -238,8 +238,8 @@ void lth_ring_close(lth_ring *ring) {
     if (claimed == LTH_RING_CLOSED || !ring->workers) { /* what the trainer fills is complete */
         return;
     }
-    int64_t ticket = atomic_load(&ring->released);
-    for (ticket = ticket > ring->from ? ticket : ring->from; ticket < claimed; ticket++) {
+    int64_t ticket = atomic_load(&ring->released), from = atomic_load(&ring->from);
+    for (ticket = ticket > from ? ticket : from; ticket < claimed; ticket++) {
         wait_until_done(ring, &ring->slots[ticket % ring->slot_count], ticket);
     }
 }
