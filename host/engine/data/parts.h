@@ -43,7 +43,8 @@ struct lt_batch_out {
     int64_t first; /* place of the first sample in the epoch */
     int32_t count;
     bool at_end; /* of a stream: there was no batch */
-    uint8_t position_size, position[LTH_POSITION_MAX]; /* of a stream, after this batch; size 0: it did not say */
+    uint8_t position_size;
+    _Alignas(16) uint8_t position[LTH_POSITION_MAX]; /* of a stream, after this batch; size 0: it did not say */
     lth_slot_item items[LTH_BATCH_MAX];
     lth_error error;
 };
@@ -107,7 +108,8 @@ struct lt_loader {
     int64_t loaded_position;
     int64_t epoch;         /* epochs begun */
     lt_batch_out *ahead;   /* of a stream: the batch after the one that was delivered; NULL: the limit is reached */
-    uint8_t stream_position_size, stream_position[LTH_POSITION_MAX]; /* after the last batch delivered */
+    uint8_t stream_position_size;
+    _Alignas(16) uint8_t stream_position[LTH_POSITION_MAX]; /* after the last batch delivered */
     struct lth_combined *combined; /* several loaders; then nothing above but all, next and running counts */
 };
 /* combined.c: what the functions of loader.h do for several loaders */

@@ -37,7 +37,7 @@ typedef struct lt_stream_start {
     uint32_t reserved;
     uint64_t seed;          /* of this epoch, drawn from the run's generator: for shuffling buffers and augmentation */
     int64_t epoch;          /* 0, 1, ...: times that the stream was begun, also before a resume */
-    const void *position;   /* what lt_stream_position said with the last batch that was used, or NULL: begin at the front */
+    const void *position;   /* what lt_stream_position said with the last batch that was used, aligned to 16; or NULL: begin at the front */
     size_t position_size;
 } lt_stream_start;
 typedef struct lt_stream_desc {
