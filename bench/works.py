@@ -37,8 +37,8 @@ WORKS = {
     "CNN": Work("mnist_cnn.yaml", 150, 60, large=True),
     "ResNet18": Work("mnist_resnet18.yaml", 80, 30, large=True),
     "LSTM": Work("mnist_lstm.yaml", 600, 150, large=True),
-    "GPT": Work("shakespeare_gpt.yaml", 12, 8, batch=8, options=GPT, images=False, large=True),
-    "GPT_bf16": Work("shakespeare_gpt.yaml", 16, 10, batch=8, bf16=True, options=GPT + ["--trainer.precision=bf16-mixed"], images=False, large=True),
+    "GPT": Work("shakespeare_gpt.yaml", 10, 10, batch=8, options=GPT, images=False, large=True),
+    "GPT_bf16": Work("shakespeare_gpt.yaml", 10, 10, batch=8, bf16=True, options=GPT + ["--trainer.precision=bf16-mixed"], images=False, large=True),
     "Linear32": Work("", 500000, 3000, batch=1, images=False),
 }
 
