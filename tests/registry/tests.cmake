@@ -30,12 +30,13 @@ registry_plugin(no_note no_note.c ${registry_hostile})
 # A C++ plugin: its rules are in a project of their own, since lthost itself is C.
 find_program(LTHOST_TEST_CXX NAMES c++ g++ clang++)
 if(LTHOST_TEST_CXX AND NOT LTHOST_SANITIZE AND NOT LTHOST_TSAN)
+  file(GLOB sdk_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/sdk/include/lt/*.h)
   set(watch ${registry_plugins}/test_watch.so)
   add_custom_command(OUTPUT ${watch}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${registry_plugins}
     COMMAND ${LTHOST_TEST_CXX} -std=c++11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fPIC -shared -fvisibility=hidden
             -I${CMAKE_SOURCE_DIR}/sdk/include -o ${watch} ${registry_sources}/watch.cpp
-    DEPENDS ${registry_sources}/watch.cpp VERBATIM)
+    DEPENDS ${registry_sources}/watch.cpp ${sdk_headers} VERBATIM)
   add_custom_target(test_watch DEPENDS ${watch})
   add_dependencies(test_registry_registry test_watch)
 endif()
