@@ -25,65 +25,54 @@ static int64_t read_pair(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, const
 
 /* ---- mean errors ---- */
 
-typedef struct mean_error { bool squared; double *sum, *count; } mean_error;
-typedef mean_error mean_squared_error;
-typedef struct mean_absolute_error { double *sum, *count; } mean_absolute_error;
+typedef struct mean_error { double *sum, *count; } mean_error;
+typedef struct mean_squared_error { mean_error e; bool squared; } mean_squared_error;
+typedef mean_error mean_absolute_error;
 LT_PARAMS(mean_squared_error, LT_PARAM(squared, "true", "false: the root of the mean."));
+LT_NO_PARAMS(mean_absolute_error);
 
-static lt_status mse_setup(lt_ctx *ctx, void *self) {
-    mean_squared_error *m = self;
-    m->sum = lt_metric_state(ctx, "sum_squared_error", 1, LT_MERGE_SUM);
-    m->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
+static lt_status error_setup(lt_ctx *ctx, mean_error *e, const char *name) {
+    e->sum = lt_metric_state(ctx, name, 1, LT_MERGE_SUM);
+    e->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
     return lt_ctx_status(ctx);
 }
 
-static lt_status mse_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
-    mean_squared_error *m = self;
+static lt_status error_update(lt_ctx *ctx, mean_error *e, lt_tensor *preds, lt_tensor *target, bool squared) {
     const double *p, *t;
     int64_t n = read_pair(ctx, preds, target, &p, &t);
     for (int64_t i = 0; i < n; i++) {
-        *m->sum += (p[i] - t[i]) * (p[i] - t[i]);
+        double off = fabs(p[i] - t[i]);
+        *e->sum += squared ? off * off : off;
     }
-    *m->count += n > 0 ? (double)n : 0;
+    *e->count += n > 0 ? (double)n : 0;
     return lt_ctx_status(ctx);
+}
+
+static lt_status mse_setup(lt_ctx *ctx, void *self) { return error_setup(ctx, &((mean_squared_error *)self)->e, "sum_squared_error"); }
+
+static lt_status mse_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
+    return error_update(ctx, &((mean_squared_error *)self)->e, preds, target, true);
 }
 
 static lt_status mse_compute(lt_ctx *ctx, void *self, double *out) {
     const mean_squared_error *m = self;
+    double mean = *m->e.sum / *m->e.count;
     (void)ctx;
-    out[0] = m->squared ? *m->sum / *m->count : sqrt(*m->sum / *m->count);
+    out[0] = m->squared ? mean : sqrt(mean);
     return LT_OK;
 }
 
-static lt_status mae_setup(lt_ctx *ctx, void *self) {
-    mean_absolute_error *m = self;
-    m->sum = lt_metric_state(ctx, "sum_abs_error", 1, LT_MERGE_SUM);
-    m->count = lt_metric_state(ctx, "total", 1, LT_MERGE_SUM);
-    return lt_ctx_status(ctx);
-}
+static lt_status mae_setup(lt_ctx *ctx, void *self) { return error_setup(ctx, self, "sum_abs_error"); }
 
 static lt_status mae_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
-    mean_absolute_error *m = self;
-    const double *p, *t;
-    int64_t n = read_pair(ctx, preds, target, &p, &t);
-    for (int64_t i = 0; i < n; i++) {
-        *m->sum += fabs(p[i] - t[i]);
-    }
-    *m->count += n > 0 ? (double)n : 0;
-    return lt_ctx_status(ctx);
+    return error_update(ctx, self, preds, target, false);
 }
 
 static lt_status mae_compute(lt_ctx *ctx, void *self, double *out) {
-    const mean_absolute_error *m = self;
+    const mean_error *e = self;
     (void)ctx;
-    out[0] = *m->sum / *m->count;
+    out[0] = *e->sum / *e->count;
     return LT_OK;
-}
-
-/* The macro wants the parameters of its type; this one has none. */
-static inline __attribute__((unused)) const lt_params *mean_absolute_error_params(void) {
-    static const lt_params none = {sizeof(lt_params), sizeof(lt_param), sizeof(mean_absolute_error), 0, NULL};
-    return &none;
 }
 
 LT_METRIC(MeanSquaredError, mean_squared_error, "Mean of squared differences, as torchmetrics.MeanSquaredError.", .setup = mse_setup,

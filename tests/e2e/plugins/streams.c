@@ -144,10 +144,7 @@ static lt_status validation_step(lt_ctx *ctx, void *self, const lt_batch *batch,
     return lt_ctx_status(ctx);
 }
 
-static inline const lt_params *pairs_params(void) {
-    static const lt_params none = {sizeof(lt_params), sizeof(lt_param), sizeof(pairs), 0, NULL};
-    return &none;
-}
+LT_NO_PARAMS(pairs);
 
 LT_MODEL(Pairs, pairs, "Learns from two loaders at once.",
     .configure = configure,
