@@ -35,6 +35,7 @@ import torch
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gold_rng  # noqa: E402
 import gold_train  # noqa: E402
+from gold_train import Absent, mnist_folder  # noqa: E402
 from goldfile import GoldFile  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,17 +51,6 @@ def save(name, fill):
     g = GoldFile(os.path.join(HERE, f"{name}.bin"))
     fill(g)
     g.write()
-
-
-class Absent(Exception):
-    """What a part needs and this machine does not have."""
-
-
-def mnist_folder():
-    for root in (os.environ.get("LTHOST_DATA"), "data", os.path.join(HERE, "../../data"), os.path.join(HERE, "../../../shared/data")):
-        if root and os.path.exists(os.path.join(root, "mnist", "train-images-idx3-ubyte.gz")):
-            return os.path.join(root, "mnist")
-    raise Absent("MNIST: set LTHOST_DATA to the folder that holds mnist/*.gz")
 
 
 def write_ops():

@@ -1,23 +1,13 @@
 """resnet64.bin: 100 training steps of ResNet-18 (one input channel) in float64, batches of 8 real MNIST images, Adam 1e-4: with a low rate, as
 differences grow with every step. See write()."""
-import os
-
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from gold_resnet import ResNet
-from gold_train import load_mnist
+from gold_train import load_mnist, mnist_folder
 
 STEPS, BATCH = 100, 8
-
-
-def mnist_folder():
-    here = os.path.dirname(os.path.abspath(__file__))
-    for root in (os.environ.get("LTHOST_DATA"), "data", os.path.join(here, "../../data"), os.path.join(here, "../../../shared/data")):
-        if root and os.path.exists(os.path.join(root, "mnist", "train-images-idx3-ubyte.gz")):
-            return os.path.join(root, "mnist")
-    raise SystemExit("MNIST not found: set LTHOST_DATA to the folder that holds mnist/*.gz")
 
 
 def losses_of(pixels, labels, threads):

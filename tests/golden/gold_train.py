@@ -10,7 +10,19 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from goldfile import fnv1a
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = 100
+
+
+class Absent(Exception):
+    """What a part needs and this machine does not have."""
+
+
+def mnist_folder():
+    for root in (os.environ.get("LTHOST_DATA"), "data", os.path.join(HERE, "../../data"), os.path.join(HERE, "../../../shared/data")):
+        if root and os.path.exists(os.path.join(root, "mnist", "train-images-idx3-ubyte.gz")):
+            return os.path.join(root, "mnist")
+    raise Absent("MNIST: set LTHOST_DATA to the folder that holds mnist/*.gz")
 
 
 class LinearClassifier(nn.Module):
