@@ -160,7 +160,7 @@ GOOD = {
                     + "static const int table[] = {\n" + "    1,\n" * 150 + "};\n",
     "host/base/mem.c": HEAD + "void *f(void) { return malloc(3); }\n", "plugins/a/x.c": HEAD + "void f(void *p) { free(p); }\n",
     "sdk/include/lt/x.h": HEAD + 'extern "C" {\n' + "int x;\n" * 120 + "}\n", "scripts/x.py": '#!/usr/bin/env python3\n"""x."""\n',
-    "docs/x.md": "../host/work/x and $HOME" + "/" + "work/\n",
+    "docs/x.md": "../host/" + "work" + "/x and $HOME/" + "work" + "/\n",
 }
 
 
