@@ -6,34 +6,10 @@
 enum { BLOCK = 4096 };
 
 /* ---- logarithms ---- */
-/* Natural logarithm to about 1 ulp; Cephes' polynomial. 0 gives -inf, less a NaN. */
-static inline vec ln(vec x) {
-    const ivec bits = (ivec)x;
-    ivec exponent = ((bits >> 23) & 255) - 126;
-    vec m = (vec)((bits & 0x7fffff) | 0x3f000000); /* 0.5 .. 1 */
-    const vmask small = v_gt(v_set(0.70710678f), m);
-    vec e = __builtin_convertvector(exponent, vec) - v_keep(small, v_set(1.f));
-    m = m + v_keep(small, m) - 1.f;
-    const vec z = m * m;
-    vec p = v_set(7.0376836292e-2f);
-    p = v_fma(p, m, v_set(-1.1514610310e-1f));
-    p = v_fma(p, m, v_set(1.1676998740e-1f));
-    p = v_fma(p, m, v_set(-1.2420140846e-1f));
-    p = v_fma(p, m, v_set(1.4249322787e-1f));
-    p = v_fma(p, m, v_set(-1.6668057665e-1f));
-    p = v_fma(p, m, v_set(2.0000714765e-1f));
-    p = v_fma(p, m, v_set(-2.4999993993e-1f));
-    p = v_fma(p, m, v_set(3.3333331174e-1f));
-    vec y = p * m * z + e * -2.12194440e-4f - 0.5f * z;
-    y = m + y + e * 0.693359375f;
-    y = v_sel(v_gt(v_set(INFINITY), x), y, x);               /* inf and NaN stay */
-    y = v_sel(v_gt(v_set(1.17549435e-38f), x), v_set(-INFINITY), y);
-    return v_sel(v_gt((vec){0}, x), v_set(NAN), y);
-}
-/* log(1 + u) for u > -1, exact where u is small (Kahan). */
+/* log(1 + u) for u >= -1, exact where u is small (Kahan). */
 static inline vec ln1p(vec u) {
     const vec z = 1.f + u, off = z - 1.f;
-    const vec y = ln(z) * (u / off);
+    const vec y = v_log(z) * (u / off);
     return v_sel(v_gt(v_abs(off), (vec){0}), y, u);
 }
 static inline vec softminus(vec x) { return v_max((vec){0}, -x) + ln1p(v_exp(-v_abs(x))); } /* log(1 + exp(-x)) */
@@ -47,9 +23,9 @@ INLINE vec pair_value(int kind, quad q, vec f) {
     case LTH_P_L1: return z;
     case LTH_P_SMOOTH: return v_sel(v_gt(f, z), 0.5f * z * z / f, z - 0.5f * f);
     case LTH_P_HUBER: return v_sel(v_gt(z, f), f * (z - 0.5f * f), 0.5f * z * z);
-    case LTH_P_BCE: return q.w * ((q.t - 1.f) * v_max(floor, ln1p(-q.x)) - q.t * v_max(floor, ln(q.x)));
+    case LTH_P_BCE: return q.w * ((q.t - 1.f) * v_max(floor, ln1p(-q.x)) - q.t * v_max(floor, v_log(q.x)));
     case LTH_P_LOGITS: return q.w * ((1.f - q.t) * q.x + (1.f + (q.p - 1.f) * q.t) * softminus(q.x));
-    case LTH_P_KL: return v_sel(v_gt(v_abs(q.t), (vec){0}), q.t * ln(q.t), q.t) - q.t * q.x; /* 0 log 0 is 0 */
+    case LTH_P_KL: return v_sel(v_gt(v_abs(q.t), (vec){0}), q.t * v_log(q.t), q.t) - q.t * q.x; /* 0 log 0 is 0 */
     default: return v_exp(q.t) * (q.t - q.x);
     }
 }
@@ -69,9 +45,9 @@ INLINE vec pair_slope(int kind, quad q, vec f) {
 INLINE vec pair_slope_t(int kind, quad q, vec f) {
     const vec floor = v_set(-100.f);
     switch (kind) {
-    case LTH_P_BCE: return q.w * (v_max(floor, ln1p(-q.x)) - v_max(floor, ln(q.x)));
+    case LTH_P_BCE: return q.w * (v_max(floor, ln1p(-q.x)) - v_max(floor, v_log(q.x)));
     case LTH_P_LOGITS: return q.w * (-q.x + (q.p - 1.f) * softminus(q.x));
-    case LTH_P_KL: return ln(q.t) + q.t / q.t - q.x;
+    case LTH_P_KL: return v_log(q.t) + q.t / q.t - q.x;
     case LTH_P_KL_LOG: return v_exp(q.t) * (q.t - q.x + 1.f);
     default: return -pair_slope(kind, q, f);
     }
@@ -207,7 +183,7 @@ static void log_sum32(const lth_classes *c, const void *from, void *to) {
         for (int64_t k = 0; k < c->classes; k++) {
             s += v_exp(v_at(x + k * c->stride + p, left) - m);
         }
-        v_put(out + p, m + ln(s), left);
+        v_put(out + p, m + v_log(s), left);
     }
 }
 static void log_sum64(const lth_classes *c, const void *from, void *to) {

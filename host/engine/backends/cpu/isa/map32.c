@@ -11,11 +11,9 @@
 #define NUM_LOG logf
 
 #if LTH_ISA == 2
-INLINE vmask v_same(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE vec v_floor(vec a) { return _mm512_roundscale_ps(a, 9); }
 INLINE vec v_nearest(vec a) { return _mm512_roundscale_ps(a, 8); }
 #else
-INLINE vmask v_same(vec a, vec b) { return (vmask)(a == b); }
 #if LTH_ISA == 1
 INLINE vec v_floor(vec a) { return _mm256_round_ps(a, 9); }
 INLINE vec v_nearest(vec a) { return _mm256_round_ps(a, 8); }
@@ -32,33 +30,6 @@ INLINE vec v_floor(vec a) {
 #endif
 #endif
 
-/* Natural logarithm to about 1 ulp (Cephes); 0 (and what is flushed to it) gives -inf, below it NaN. */
-INLINE vec v_log(vec x) {
-    const ivec bits = (ivec)x;
-    ivec e = ((bits >> 23) & 255) - 126;
-    vec m = (vec)((bits & 0x007fffff) | 0x3f000000); /* 0.5 .. 1 */
-    const vmask low = v_gt(v_set(0.70710678f), m);
-    vec f = __builtin_convertvector(e, vec) - v_keep(low, v_set(1.f));
-    m = m + v_keep(low, m) - 1.f;
-    const vec z = m * m;
-    vec p = v_set(7.0376836292e-2f);
-    p = v_fma(p, m, v_set(-1.1514610310e-1f));
-    p = v_fma(p, m, v_set(1.1676998740e-1f));
-    p = v_fma(p, m, v_set(-1.2420140846e-1f));
-    p = v_fma(p, m, v_set(1.4249322787e-1f));
-    p = v_fma(p, m, v_set(-1.6668057665e-1f));
-    p = v_fma(p, m, v_set(2.0000714765e-1f));
-    p = v_fma(p, m, v_set(-2.4999993993e-1f));
-    p = v_fma(p, m, v_set(3.3333331174e-1f));
-    p = p * m * z;
-    p = v_fma(f, v_set(-2.12194440e-4f), p);
-    p = v_fma(z, v_set(-0.5f), p);
-    vec r = v_fma(f, v_set(0.693359375f), m + p);
-    const vec tiny = v_set(1.17549435e-38f);
-    r = v_sel(v_gt(tiny, x), v_sel(v_gt((vec){0}, x), v_set(NAN), v_set(-INFINITY)), r);
-    r = v_sel(v_same(x, v_set(INFINITY)), x, r);
-    return v_sel(v_same(x, x), r, x);
-}
 /* log(1 + e): what is lost in 1 + e comes back as its share. */
 INLINE vec v_log1p(vec e) {
     const vec u = e + 1.f, lost = e - (u - 1.f);

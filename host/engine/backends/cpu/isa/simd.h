@@ -1,5 +1,5 @@
 /* backends/cpu/isa/simd.h - one vector of floats, whatever the instruction set this file is compiled for.
- * Kernels are written once with GCC vector types; here stands what those cannot say: masks, tails, min/max, exp, 16x16 transposes.
+ * Kernels are written once with GCC vector types; here stands what those cannot say: masks, tails, min/max, exp, log, 16x16 transposes.
  * LTH_ISA: 0 baseline (SSE2 or NEON through the compiler), 1 AVX2+FMA, 2 AVX-512 (f bw dq vl). Included by isa/ files only. */
 #ifndef LTH_CPU_SIMD_H
 #define LTH_CPU_SIMD_H
@@ -40,6 +40,7 @@ INLINE ivec v_iset(int32_t x) { return x - (ivec){0}; }
 #if LTH_ISA == 2
 typedef __mmask16 vmask;
 INLINE vmask v_gt(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+INLINE vmask v_same(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE vmask v_ieq(ivec a, ivec b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
 INLINE vec v_sel(vmask m, vec a, vec b) { return _mm512_mask_mov_ps(b, m, a); } /* m ? a : b */
 INLINE ivec v_isel(vmask m, ivec a, ivec b) { return (ivec)_mm512_mask_mov_epi32((__m512i)b, m, (__m512i)a); }
@@ -58,6 +59,7 @@ INLINE void v_bytes_store(uint8_t *p, ivec v) { _mm_storeu_si128((__m128i *)(voi
 #else
 typedef ivec vmask;
 INLINE vmask v_gt(vec a, vec b) { return (vmask)(a > b); }
+INLINE vmask v_same(vec a, vec b) { return (vmask)(a == b); }
 INLINE vmask v_ieq(ivec a, ivec b) { return (vmask)(a == b); }
 INLINE vec v_keep(vmask m, vec a) { return (vec)(m & (ivec)a); }
 INLINE ivec v_isel(vmask m, ivec a, ivec b) { return (m & a) | (~m & b); }
@@ -161,6 +163,33 @@ INLINE vec v_exp(vec x) {
 #endif
     p = v_sel(v_gt(low, x), (vec){0}, p);
     return v_sel(v_gt(x, high), v_set(INFINITY), p);
+}
+/* Natural logarithm to about 1 ulp (Cephes); 0 (and what is flushed to it) gives -inf, below it NaN. */
+INLINE vec v_log(vec x) {
+    const ivec bits = (ivec)x;
+    ivec e = ((bits >> 23) & 255) - 126;
+    vec m = (vec)((bits & 0x007fffff) | 0x3f000000); /* 0.5 .. 1 */
+    const vmask low = v_gt(v_set(0.70710678f), m);
+    vec f = __builtin_convertvector(e, vec) - v_keep(low, v_set(1.f));
+    m = m + v_keep(low, m) - 1.f;
+    const vec z = m * m;
+    vec p = v_set(7.0376836292e-2f);
+    p = v_fma(p, m, v_set(-1.1514610310e-1f));
+    p = v_fma(p, m, v_set(1.1676998740e-1f));
+    p = v_fma(p, m, v_set(-1.2420140846e-1f));
+    p = v_fma(p, m, v_set(1.4249322787e-1f));
+    p = v_fma(p, m, v_set(-1.6668057665e-1f));
+    p = v_fma(p, m, v_set(2.0000714765e-1f));
+    p = v_fma(p, m, v_set(-2.4999993993e-1f));
+    p = v_fma(p, m, v_set(3.3333331174e-1f));
+    p = p * m * z;
+    p = v_fma(f, v_set(-2.12194440e-4f), p);
+    p = v_fma(z, v_set(-0.5f), p);
+    vec r = v_fma(f, v_set(0.693359375f), m + p);
+    const vec tiny = v_set(1.17549435e-38f);
+    r = v_sel(v_gt(tiny, x), v_sel(v_gt((vec){0}, x), v_set(NAN), v_set(-INFINITY)), r);
+    r = v_sel(v_same(x, v_set(INFINITY)), x, r);
+    return v_sel(v_same(x, x), r, x);
 }
 INLINE vec v_sigmoid(vec x) { return 1.f / (1.f + v_exp(-x)); }
 INLINE vec v_tanh(vec x) {
