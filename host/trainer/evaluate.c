@@ -69,12 +69,12 @@ static bool told_to_stop(lth_session *s, int32_t phase) {
     return s->stopped_by_signal || (phase == LT_PHASE_SANITY && lth_signals_pending());
 }
 
-static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int32_t part, int32_t parts) {
+static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
     if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
     for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s, phase); i++) {
-        lt_batch *batch = (lt_batch *)(uintptr_t)lth_loader_next(loader, &s->ctx);
+        const lt_batch *batch = lth_loader_next(loader, &s->ctx);
 
         if (!batch && count == LTH_UNKNOWN_BATCHES) {
             break;
@@ -84,8 +84,6 @@ static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, l
                      lth_loader_dataset_name(loader), (long long)i, (long long)count);
             break;
         }
-        batch->loader = part;
-        batch->n_loaders = parts;
         evaluate_batch(s, p, phase, i, count, batch);
         s->run.moment.samples += batch->size;
     }
@@ -101,7 +99,7 @@ static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, 
         lt_loader *part = lth_loader_part(loader, i);
         int64_t limit = parts == 1 ? count : lth_limits_of_part(s->opts, p == &test_pass, phase == LT_PHASE_SANITY, lth_loader_length(part));
 
-        evaluate_loader(s, p, phase, part, limit, i, parts);
+        evaluate_loader(s, p, phase, part, limit);
     }
     return s->ctx.error.code;
 }

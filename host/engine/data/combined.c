@@ -74,6 +74,8 @@ lt_loader *lth_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const
         c->keys[i] = keys && keys[i] ? lth_strdup(keys[i]) : NULL;
         good = !keys || !keys[i] || c->keys[i];
         c->count = i + 1;
+        loaders[i]->place = mode == LT_COMBINE_SEQUENTIAL ? i : 0;
+        loaders[i]->siblings = mode == LT_COMBINE_SEQUENTIAL ? count : 1;
     }
     if (!good) {
         lth_combined_free(c);
@@ -186,18 +188,16 @@ bool lth_combined_at_end(const lt_loader *l) {
     }
 }
 
-static const lt_batch *next_in_turn(lt_loader *l, lt_ctx *ctx) {
+static lt_batch *next_in_turn(lt_loader *l, lt_ctx *ctx) {
     lth_combined *c = l->combined;
     int32_t whose = c->now;
     if (!c->begun[whose] && begin_part(c, whose, &ctx->error)) {
         return NULL;
     }
-    lt_batch *batch = (lt_batch *)(uintptr_t)lth_loader_next(c->parts[whose], ctx);
+    lt_batch *batch = lth_loader_take(c->parts[whose], ctx);
     if (!batch || find_turn(c, &ctx->error)) {
         return NULL;
     }
-    batch->loader = whose;
-    batch->n_loaders = c->count;
     c->given++;
     batch->last = lth_combined_at_end(l);
     return batch;
@@ -222,7 +222,7 @@ static bool take_part(lth_combined *c, int32_t i, lt_ctx *ctx) {
     return true;
 }
 
-const lt_batch *lth_combined_next(lt_loader *l, lt_ctx *ctx) {
+lt_batch *lth_combined_next(lt_loader *l, lt_ctx *ctx) {
     lth_combined *c = l->combined;
     if (ctx->error.code || lth_combined_at_end(l)) {
         if (!ctx->error.code) {

@@ -72,6 +72,7 @@ lt_loader *lth_loader_new(lt_ctx *ctx, lt_dataset *dataset, const lt_loader_opts
         return NULL;
     }
     l->all = ctx->loaders;
+    l->siblings = 1;
     l->dataset = dataset;
     set_opts(l, opts);
     int64_t prefetch = opts && opts->prefetch ? opts->prefetch : 2;
@@ -265,7 +266,9 @@ static lt_batch_out *next_of_stream(lt_loader *l) {
     return slot;
 }
 
-const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
+const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) { return lth_loader_take(l, ctx); }
+
+lt_batch *lth_loader_take(lt_loader *l, lt_ctx *ctx) {
     if (l->combined) {
         return lth_combined_next(l, ctx);
     }
@@ -285,8 +288,8 @@ const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx) {
         return NULL;
     }
     l->position++;
-    slot->batch.loader = 0;
-    slot->batch.n_loaders = 1;
+    slot->batch.loader = l->place;
+    slot->batch.n_loaders = l->siblings;
     slot->batch.last = lth_loader_at_end(l);
     return &slot->batch;
 }

@@ -110,13 +110,15 @@ struct lt_loader {
     lt_batch_out *ahead;   /* of a stream: the batch after the one that was delivered; NULL: the limit is reached */
     uint8_t stream_position_size;
     _Alignas(16) uint8_t stream_position[LTH_POSITION_MAX]; /* after the last batch delivered */
+    int32_t place, siblings; /* among loaders that follow each other; 0 of 1 otherwise */
     struct lth_combined *combined; /* several loaders; then nothing above but all, next and running counts */
 };
+lt_batch *lth_loader_take(lt_loader *l, lt_ctx *ctx); /* lth_loader_next, for those who may still write in the batch */
 /* combined.c: what the functions of loader.h do for several loaders */
 lt_loader *lth_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode);
 void lth_combined_free(struct lth_combined *c);
 lt_status lth_combined_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err);
-const lt_batch *lth_combined_next(lt_loader *l, lt_ctx *ctx);
+lt_batch *lth_combined_next(lt_loader *l, lt_ctx *ctx);
 void lth_combined_end(lt_loader *l);
 bool lth_combined_at_end(const lt_loader *l);
 int64_t lth_combined_length(const lt_loader *l);
