@@ -172,7 +172,7 @@ int main(void) {
         GOLDEN("transformer"),
         GOLDEN("attention"), GOLDEN("low"),
         GOLDEN("arith"),
-        GOLDEN("layers"),
+        GOLDEN("layers"), GOLDEN("fused"),
     };
     return cmocka_run_group_tests_name("engine.cpu_golden", tests, NULL, NULL);
 }

@@ -207,7 +207,7 @@ int main(void) {
         GOLDEN("transformer"),
         GOLDEN("attention"),
         GOLDEN("arith"),
-        GOLDEN("layers"),
+        GOLDEN("layers"), GOLDEN("fused"),
     };
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -80,8 +80,13 @@ lt_module *lth_make_encoder_layer(lt_ctx *ctx, int64_t d_model, int64_t heads, c
     if (!l) {
         return NULL;
     }
+    if (o.activation < LT_ACT_NONE || o.activation > LT_ACT_HARDSWISH) {
+        lth_fail_op(&ctx->error, LT_EINVAL, name, LTH_CALLER, "%s: no activation has the number %d", name, o.activation);
+        return NULL;
+    }
     l->in = l->out = d_model;
     l->attrs.i[0] = o.activation ? o.activation : LT_ACT_RELU;
+    lth_activation_defaults((lt_activation)l->attrs.i[0], &l->attrs.f[0], &l->attrs.f[1]);
     l->attrs.i[1] = o.norm_first;
     bool good = named_child(ctx, l, "self_attn", lth_make_multihead(ctx, d_model, heads, &attn), name) &&
                 named_child(ctx, l, "linear1", lth_make_linear(ctx, d_model, wide, !o.no_bias), name) &&

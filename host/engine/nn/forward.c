@@ -128,11 +128,7 @@ lt_tensor *lth_run_batch_norm(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_tensor
 }
 
 lt_tensor *lth_run_activation(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {
-    static const lth_op ops[] = {0, LTH_OP_RELU, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_GELU, LTH_OP_GELU, LTH_OP_LEAKY_RELU, LTH_OP_ELU, LTH_OP_SILU,
-                                 LTH_OP_SOFTPLUS, LTH_OP_HARDSWISH};
-    int64_t act = l->attrs.i[0];
-    lth_attrs attrs = {.i = {act == LT_ACT_GELU_TANH}, .f = {l->attrs.f[0], l->attrs.f[1]}};
-    return act == LT_ACT_NONE ? x : lth_apply(ctx, ops[act], &x, 1, &attrs, caller);
+    return lth_activate(ctx, x, (lt_activation)l->attrs.i[0], l->attrs.f[0], l->attrs.f[1], caller);
 }
 
 static lt_tensor *run_dropout(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void *caller) {

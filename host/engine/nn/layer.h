@@ -3,6 +3,7 @@
 #ifndef LTH_LAYER_H
 #define LTH_LAYER_H
 #include "engine/nn/module.h"
+#include "engine/ops/apart.h"
 
 typedef enum {
     LTH_LINEAR, LTH_CONV2D_LAYER, LTH_BATCH_NORM_LAYER, LTH_MAX_POOL_LAYER, LTH_AVG_POOL_LAYER, LTH_FLATTEN, LTH_ACTIVATION,

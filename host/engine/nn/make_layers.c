@@ -189,10 +189,11 @@ static lt_module *make_activation(lt_ctx *ctx, lt_activation act, double first, 
     return module;
 }
 
-/* PyTorch's numbers where an activation has any. */
 lt_module *lth_make_activation(lt_ctx *ctx, lt_activation act) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_activation", NULL);
-    return make_activation(ctx, act, act == LT_ACT_LEAKY_RELU ? 0.01 : 1, 20, "lt_nn_activation", LTH_CALLER);
+    double first, second;
+    lth_activation_defaults(act, &first, &second);
+    return make_activation(ctx, act, first, second, "lt_nn_activation", LTH_CALLER);
 }
 
 lt_module *lth_make_activation_with(lt_ctx *ctx, lt_activation act, double first, double second) {

@@ -13,7 +13,7 @@ lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act
         lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: %zu items given, but items is NULL", op, count);
         return NULL;
     }
-    if (act < LT_ACT_NONE || act > LT_ACT_GELU_TANH) {
+    if (act < LT_ACT_NONE || act > LT_ACT_HARDSWISH) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: no activation has the number %d", op, act);
         return NULL;
     }
@@ -29,6 +29,7 @@ lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act
     if (module) {
         module->shortcut = shortcut;
         module->attrs.i[0] = act;
+        lth_activation_defaults(act, &module->attrs.f[0], &module->attrs.f[1]);
         lth_root_add(m, module);
     }
     return module;

@@ -1,6 +1,7 @@
 /* engine/ops/apply.c - runs an operation: shape rule, autocast, kernel choice, memory, kernel, record for backward. One body for every
  * row of ops.def; views branch off to views.c. It knows no operation by name but COPY and DROPOUT's need of random bits. */
 #include "base/str.h"
+#include "engine/ops/apart.h"
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
 #include <string.h>
@@ -85,11 +86,17 @@ static bool rounds(const lth_engine *e, const lth_call *call) {
     return low && e->backend->fallback && call->op != LTH_OP_COPY && call->op != LTH_OP_CAST;
 }
 
+/* Is it one with an activation that its backend does not fuse? Then it is done in parts. In half precision that is better for LINEAR only, which
+ * has kernels of its own there; convolutions and norms are done in f32, fused, and rounded. */
+static bool parts(const lth_engine *e, const lth_call *call) {
+    return lth_has_activation(call) && (call->op == LTH_OP_LINEAR || !rounds(e, call));
+}
+
 /* Asks each backend twice, with the inputs as they are and as they would be made contiguous: a copy and a fast kernel beat the
  * naive loops. Inputs are converted only once a kernel has agreed. */
 static const lth_kernel *choose(lt_ctx *ctx, lth_call *call, lt_tensor **in, lth_device **device) {
     for (int level = 0; level < LEVELS; level++) {
-        if (level == FALLBACK && rounds(ctx->engine, call)) {
+        if (level == FALLBACK && (parts(ctx->engine, call) || rounds(ctx->engine, call))) {
             return NULL; /* without a failure */
         }
         const lth_kernel *kernel = kernel_at(ctx->engine, level, call->op, device);
@@ -288,7 +295,7 @@ static lt_status give_memory(lt_ctx *ctx, job *j) {
     return LT_OK;
 }
 
-enum { ROUNDS = 1 }; /* no status: run() made nothing, compute_rounded shall */
+enum { OTHERWISE = 1 }; /* no status: run() made nothing; the call shall be done in parts, or rounded */
 
 static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     lth_engine *e = ctx->engine;
@@ -296,7 +303,7 @@ static lt_status run(lt_ctx *ctx, job *j, const lth_op_info *info) {
     j->call.save = j->grad;
     const lth_kernel *kernel = choose(ctx, &j->call, j->in, &device);
     if (!kernel) {
-        return ctx->error.code ? ctx->error.code : ROUNDS;
+        return ctx->error.code ? ctx->error.code : OTHERWISE;
     }
     LTH_GOOD(give_memory(ctx, j));
     lt_status status = kernel->forward(device, &j->call, &ctx->error);
@@ -385,10 +392,14 @@ static bool apply_kernel(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n
     j.call.random_state = &ctx->engine->generator;
     bool good = take_inputs(ctx, &j, info, inputs, n) == LT_OK && make_outputs(ctx, &j, info) == LT_OK;
     const lt_status ran = good ? run(ctx, &j, info) : LT_OK;
-    if (ran == ROUNDS && !part) {
+    if (ran == OTHERWISE && parts(ctx->engine, &j.call)) {
+        out[0] = lth_apply_apart(ctx, &j.call, j.in);
+        return out[0] != NULL;
+    }
+    if (ran == OTHERWISE && !part) {
         return compute_rounded(ctx, &j, out);
     }
-    if (ran == ROUNDS) {
+    if (ran == OTHERWISE) {
         lth_fail(&ctx->error, LT_EUNSUPPORTED, "%s: the %s backend has no kernel for these dtypes and shapes", info->name, ctx->engine->backend->name);
     }
     good = good && ran == LT_OK;

@@ -242,8 +242,8 @@ static lt_tensor *api_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_te
     ENTER("lt_linear");
     GIVEN(x, 2, "lt_linear");
     GIVEN(weight, 3, "lt_linear");
-    if (act < LT_ACT_NONE || act > LT_ACT_GELU_TANH) {
-        lth_fail_op(&ctx->error, LT_EINVAL, "lt_linear", LTH_CALLER, "activation %d; use LT_ACT_NONE, LT_ACT_RELU, ...", (int)act);
+    if (act < LT_ACT_NONE || act > LT_ACT_HARDSWISH) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_linear", LTH_CALLER, "no activation has the number %d; use LT_ACT_NONE, LT_ACT_RELU, ...", (int)act);
         return NULL;
     }
     lt_tensor *in[3] = {x, weight, bias};

@@ -249,9 +249,9 @@ LT_INLINE lt_module *lt_nn_sequential_of(lt_ctx *ctx, const char *name, lt_modul
 /* Names a module: its parameters become "name.weight" and so on; returns it. LT_EINVAL where the name is taken. */
 LT_INLINE lt_module *lt_child(lt_ctx *ctx, const char *name, lt_module *module) { return lt__nn->child(ctx, name, module); }
 /* act(items(x) + shortcut(x)): count modules one after the other, and beside them the shortcut, NULL for x itself (He et al. 2016,
- * arXiv:1512.03385). Its children are named as a sequential's, the shortcut too: lt_child gives "conv1", "downsample". act LT_ACT_NONE or
- * LT_ACT_RELU, and every other that lt_nn_activation takes. items is borrowed. The sum and the activation are fused into the last item
- * where that is a batch norm. LT_EINVAL for a NULL item. LT_ESHAPE where both sides differ, when it runs. */
+ * arXiv:1512.03385). Its children are named as a sequential's, the shortcut too: lt_child gives "conv1", "downsample". act: any that
+ * lt_nn_activation takes, with its default numbers. items is borrowed. The sum and the activation are fused into the last item where that is
+ * a batch norm and the device can. LT_EINVAL for a NULL item. LT_ESHAPE where both sides differ, when it runs. */
 LT_INLINE lt_module *lt_nn_residual_of(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count) {
     return lt__nn->residual(ctx, shortcut, act, items, count);
 }

@@ -474,8 +474,9 @@ LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count,
  * Float dtypes. Differentiable. LT_ESHAPE, LT_EDTYPE. With autocast these compute in the low precision. */
 /* (..., N, K) x (..., K, M) -> (..., N, M); the leading dimensions broadcast. */
 LT_INLINE lt_tensor *lt_matmul(lt_ctx *ctx, lt_tensor *a, lt_tensor *b) { return lt__tensor->matmul(ctx, a, b); }
-/* x (..., K), weight (O, K), bias (O) or NULL -> act(x weight^T + bias) (..., O); act fused, LT_ACT_NONE for none. A bias that an earlier
- * failure made NULL does no harm: the failure is kept. */
+/* x (..., K), weight (O, K), bias (O) or NULL -> act(x weight^T + bias) (..., O); any LT_ACT_*, with PyTorch's defaults where it has
+ * numbers (slope 0.01, alpha 1, beta 1, threshold 20); fused where the device can. A bias that an earlier failure made NULL does no harm: the
+ * failure is kept. LT_EINVAL: no such activation. */
 LT_INLINE lt_tensor *lt_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) {
     return lt__tensor->linear(ctx, x, weight, bias, act);
 }

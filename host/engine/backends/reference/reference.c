@@ -185,6 +185,11 @@ double ref_activate(int64_t act, double z) {
     case LT_ACT_SIGMOID: return 1 / (1 + exp(-z));
     case LT_ACT_GELU: return 0.5 * z * (1 + erf(z * M_SQRT1_2));
     case LT_ACT_GELU_TANH: return 0.5 * z * (1 + tanh(gelu_inner(z)));
+    case LT_ACT_LEAKY_RELU: return z > 0 ? z : 0.01 * z;
+    case LT_ACT_ELU: return z > 0 ? z : expm1(z);
+    case LT_ACT_SILU: return z / (1 + exp(-z));
+    case LT_ACT_SOFTPLUS: return z > 20 ? z : log1p(exp(z));
+    case LT_ACT_HARDSWISH: return z <= -3 ? 0 : z < 3 ? z * (z + 3) / 6 : z;
     default: return z;
     }
 }
@@ -192,6 +197,11 @@ double ref_activate(int64_t act, double z) {
 double ref_activate_slope(int64_t act, double z) {
     double t;
     switch (act) {
+    case LT_ACT_LEAKY_RELU: return z > 0 ? 1 : 0.01;
+    case LT_ACT_ELU: return z > 0 ? 1 : exp(z);
+    case LT_ACT_SILU: t = 1 / (1 + exp(-z)); return t * (1 + z * (1 - t));
+    case LT_ACT_SOFTPLUS: return z > 20 ? 1 : 1 / (1 + exp(-z));
+    case LT_ACT_HARDSWISH: return z <= -3 ? 0 : z < 3 ? z / 3 + 0.5 : 1;
     case LT_ACT_RELU: return z <= 0 ? 0 : 1;
     case LT_ACT_TANH: t = tanh(z); return 1 - t * t;
     case LT_ACT_SIGMOID: t = 1 / (1 + exp(-z)); return t * (1 - t);

@@ -36,7 +36,7 @@ LT_MOCK lt_tensor *lt_mock__linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight,
     y = x->ndim == 1 ? lt_mock__reshape(ctx, x, 2, (const int64_t[]){1, -1}) : x;
     y = lt_mock__matmul(ctx, y, lt_mock__transpose(ctx, weight, 0, 1));
     y = y && bias ? lt_mock__add(ctx, y, bias) : y;
-    return y ? lt_mock__activate(ctx, y, act) : NULL;
+    return y ? lt_mock__activate_with(ctx, y, act, act == LT_ACT_LEAKY_RELU ? 0.01 : 1, 20) : NULL;
 }
 LT_MOCK int64_t lt_mock__out(int64_t in, int32_t kernel, int32_t stride, int32_t padding, int32_t dilation, bool up) {
     int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
