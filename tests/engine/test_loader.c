@@ -308,6 +308,100 @@ static void test_resume_between_epochs_and_at_the_end(void **state) {
     lth_snapshot_free(between);
 }
 
+/* Takes n batches (all: -1), and appends their samples to out. */
+static int64_t take(fixture *f, lt_loader *l, int64_t n, int64_t *out, int64_t at) {
+    const lt_batch *batch;
+    for (; n-- && (batch = lth_loader_next(l, &f->ctx));) {
+        digest(1, batch);
+        memcpy(out + at, batch->indices, (size_t)batch->size * sizeof *out);
+        at += batch->size;
+        lth_step_end(f->engine);
+    }
+    assert_int_equal(f->ctx.error.code, LT_OK);
+    return at;
+}
+
+static lt_loader *resume(fixture *f, const lt_loader *from, lt_dataset *dataset, int64_t batch_size, int64_t skip, int64_t limit) {
+    lth_snapshot *saved = lth_snapshot_new();
+    assert_int_equal(lth_loader_save(from, saved, "x", &f->ctx.error), LT_OK);
+    lt_loader *l = make_loader(f, dataset, batch_size, skip % 3, true);
+    assert_int_equal(lth_loader_load(l, saved, "x", &f->ctx.error), LT_OK);
+    begin(f, l, skip, limit);
+    lth_snapshot_free(saved);
+    return l;
+}
+
+/* Whatever the batch sizes before and after, each sample comes once and in its place; limit_train_batches or not; twice in one epoch; with the
+ * loop's count of batches (skip) or the loader's own. */
+static void test_resume_with_another_batch_size(void **state) {
+    fixture *f = *state;
+    enum { N = 103 };
+    lt_dataset *dataset = make_dataset(f, &plain, N);
+    int64_t order[N], got[2 * N], at;
+    lt_loader *whole = make_loader(f, dataset, 8, 0, true);
+    const lth_generator generator = f->engine->generator;
+    begin(f, whole, 0, -1);
+    assert_int_equal(take(f, whole, -1, order, 0), N);
+    const int64_t sizes[] = {1, 4, 8, 9, 30, 200};
+    for (int a = 0; a < 36; a++) {
+        const int64_t first = sizes[a / 6], second = sizes[a % 6], done = first < 30 ? 3 : 1;
+        for (int skips = 0; skips < 2; skips++) {
+            f->engine->generator = generator;
+            lt_loader *l = make_loader(f, dataset, first, 1, true);
+            begin(f, l, 0, -1);
+            at = take(f, l, done, got, 0);
+            l = resume(f, l, dataset, second, skips ? done : 0, -1);
+            if (at < N) { /* asked at its end, an epoch is over */
+                at = take(f, l, 1, got, at);
+                l = resume(f, l, dataset, first, skips ? done + 1 : 0, -1);
+            }
+            at = take(f, l, -1, got, at);
+            assert_int_equal(at, N);
+            assert_memory_equal(got, order, sizeof order);
+            begin(f, l, 0, -1); /* the next epoch is a whole one again */
+            assert_int_equal(take(f, l, -1, got, 0), N);
+        }
+    }
+    f->engine->generator = generator;
+    lt_loader *l = make_loader(f, dataset, 4, 0, true);
+    begin(f, l, 0, 10);
+    take(f, l, 6, got, 0);
+    lt_loader *limited = resume(f, l, dataset, 8, 6, 10); /* limit_train_batches: 10 */
+    assert_int_equal(take(f, limited, -1, got, 24), 24 + 4 * 8);
+    assert_memory_equal(got, order, (24 + 4 * 8) * sizeof *got);
+}
+
+static void test_resume_refuses_where_samples_run_out(void **state) {
+    fixture *f = *state;
+    lt_dataset *dataset = make_dataset(f, &plain, 64);
+    lt_loader *l = make_loader(f, dataset, 4, 0, true), *big = make_loader(f, dataset, 32, 0, true);
+    lth_snapshot *saved = lth_snapshot_new();
+    begin(f, l, 0, 2);
+    lth_loader_next(l, &f->ctx);
+    assert_int_equal(lth_loader_save(l, saved, "x", &f->ctx.error), LT_OK);
+    assert_int_equal(lth_loader_load(big, saved, "x", &f->ctx.error), LT_OK);
+    assert_int_equal(lth_loader_begin(big, 1, 2, &f->ctx.error), LT_OK);
+    lth_loader_end(big);
+    lt_loader *many = make_loader(f, dataset, 8, 0, true);
+    begin(f, l, 0, 8);
+    for (int i = 0; i < 2; i++) {
+        lth_loader_next(l, &f->ctx);
+    }
+    lth_snapshot_free(saved);
+    saved = lth_snapshot_new();
+    lt_loader *small = make_loader(f, dataset, 16, 0, true);
+    begin(f, small, 0, 4);
+    lth_loader_next(small, &f->ctx);
+    lth_loader_next(small, &f->ctx);
+    lth_loader_next(small, &f->ctx);
+    assert_int_equal(lth_loader_save(small, saved, "x", &f->ctx.error), LT_OK);
+    assert_int_equal(lth_loader_load(many, saved, "x", &f->ctx.error), LT_OK);
+    assert_int_equal(lth_loader_begin(many, 3, 8, &f->ctx.error), LT_EFORMAT); /* 16 samples are left, for 2 batches of 5 */
+    assert_non_null(strstr(f->ctx.error.text, "the samples left make 2 of 5 more: resume with its batch_size"));
+    lth_error_clear(&f->ctx.error);
+    lth_snapshot_free(saved);
+}
+
 static void test_load_refuses_what_does_not_fit(void **state) {
     fixture *f = *state;
     lt_loader *l = make_loader(f, make_dataset(f, &plain, 64), 8, 0, true),
@@ -395,6 +489,7 @@ int main(void) {
         WITH_STAGE(test_worker_failure_comes_in_order),
         WITH_STAGE(test_resume_in_mid_epoch),
         WITH_STAGE(test_resume_between_epochs_and_at_the_end),
+        WITH_STAGE(test_resume_with_another_batch_size), WITH_STAGE(test_resume_refuses_where_samples_run_out),
         WITH_STAGE(test_load_refuses_what_does_not_fit),
         WITH_STAGE(test_steady_state_does_not_allocate),
         cmocka_unit_test(test_out_of_memory),

@@ -129,6 +129,25 @@ static void resumed_at(fixture *f, int64_t batches, bool says_position, int64_t 
     lth_snapshot_free(saved);
 }
 
+/* Another batch size goes on at the sample after those that were used, whether the stream says where it is or is read anew. */
+static void test_resume_with_another_batch_size(void **state) {
+    fixture *f = *state;
+    for (int k = 0; k < 12; k++) {
+        const int64_t batches = k % 3 + 1, size = k < 6 ? 3 : 9;
+        lth_snapshot *saved = lth_snapshot_new();
+        numbers a = {.length = 40, .fail_at = -1, .says_position = k % 2}, b = a;
+        lt_loader *l = stream_loader(f, &a, -1, 4, 0), *other = stream_loader(f, &b, -1, size, k % 4);
+        begin(f, l, 0, -1);
+        read_on(f, l, 0, batches, 40);
+        assert_int_equal(lth_loader_save(l, saved, "data/train", &f->ctx.error), LT_OK);
+        assert_int_equal(lth_loader_load(other, saved, "data/train", &f->ctx.error), LT_OK);
+        begin(f, other, batches, -1);
+        assert_int_equal(read_on(f, other, batches * 4, 2, 40), batches * 4 + 2 * size);
+        assert_int_equal(read_on(f, other, batches * 4 + 2 * size, -1, 40), 40);
+        lth_snapshot_free(saved);
+    }
+}
+
 static void test_resume(void **state) {
     for (int64_t batches = 0; batches < 8; batches++) {
         for (int64_t workers = 0; workers <= 3; workers += 3) {
@@ -313,7 +332,7 @@ static void test_combining_refuses(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {WITH_STAGE(test_streams_in_order), WITH_STAGE(test_known_length), WITH_STAGE(test_resume),
+    const struct CMUnitTest tests[] = {WITH_STAGE(test_streams_in_order), WITH_STAGE(test_known_length), WITH_STAGE(test_resume), WITH_STAGE(test_resume_with_another_batch_size),
                                        WITH_STAGE(test_failures_of_streams), WITH_STAGE(test_modes), WITH_STAGE(test_combined_resume),
                                        WITH_STAGE(test_combining_refuses)};
     return cmocka_run_group_tests_name("loader_streams", tests, NULL, NULL);

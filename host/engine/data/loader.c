@@ -157,13 +157,15 @@ static lt_status start_stream(lt_loader *l, bool resumed, lth_error *err) {
     l->own.where.hook = "start";
     lt_status status = lth_hook_done(&l->own, d->stream->start(&l->own, (void *)(uintptr_t)d->data, &at));
     l->own.where.hook = "next";
-    for (int64_t i = 0; status >= 0 && !placed && i < l->position; i++) {
+    for (int64_t seen = 0, used = l->position * l->batch_size + l->offset; status >= 0 && !placed && seen < used; seen += l->batch_size) {
         lt_batch_out *slot = &l->ring.slots[l->ring.slot_count];
-        lth_loader_fill(l, slot, i, &l->own);
+        slot->seed = (uint64_t)l->base_seed;
+        slot->first = seen;
+        lth_slot_fill_stream(slot, d, used - seen < l->batch_size ? used - seen : l->batch_size, seen / l->batch_size, &l->own);
         status = slot->error.code ? lth_fail(err, slot->error.code, "%s", slot->error.text) : LT_OK;
         if (slot->at_end) {
-            return lth_fail(err, LT_EFORMAT, "stream '%s' ended after %lld batches; the checkpoint had used %lld", d->name, (long long)i,
-                            (long long)l->position);
+            return lth_fail(err, LT_EFORMAT, "stream '%s' ended after %lld samples; the checkpoint had used %lld", d->name, (long long)seen,
+                            (long long)used);
         }
     }
     return status < 0 ? lth_fail(err, status, "stream '%s': %s", d->name, l->own.error.text) : LT_OK;
@@ -172,16 +174,47 @@ static lt_status start_stream(lt_loader *l, bool resumed, lth_error *err) {
 /* Streams are looked one batch ahead, so that the last one is known for it. */
 static void look_ahead(lt_loader *l, int64_t number) { l->ahead = number < l->end ? lth_ring_take(&l->ring, number, &l->own) : NULL; }
 
+/* Samples in the first `batches` batches of the epoch that the checkpoint was saved in. */
+static int64_t seen(const lt_loader *l, int64_t batches) {
+    const int64_t samples = batches * l->loaded_batch_size + l->loaded_offset, most = l->dataset->length;
+    const bool short_one = l->loaded_batch_size != l->batch_size && most >= 0 && samples > most; /* the last batch */
+    return samples < 0 ? 0 : short_one ? most : samples;
+}
+
+/* Batches numbered from the checkpoint's on: those of the old size that are done, then those of the new one. With another size than the
+ * checkpoint's the rest of the epoch may hold fewer than limit_train_batches asks for. */
+static lt_status find_end(lt_loader *l, int64_t limit, lth_error *err) {
+    const int64_t samples = l->dataset->length - l->offset;
+    int64_t there = l->length;
+    if (l->offset && !l->dataset->stream) {
+        there = l->drop_last ? samples / l->batch_size : (samples + l->batch_size - 1) / l->batch_size;
+    }
+    const int64_t wanted = limit >= 0 && limit < l->length ? limit : l->length;
+    l->end = limit >= 0 && limit < there ? limit : there;
+    l->end = l->end < MOST_BATCHES ? l->end : MOST_BATCHES;
+    l->end = l->end > l->position ? l->end : l->position;
+    if (limit < 0 || there >= wanted) {
+        return LT_OK;
+    }
+    return lth_fail(err, LT_EFORMAT,
+                    "dataset '%s': the checkpoint was saved in mid-epoch with another batch_size than %lld, and after its %lld batches the samples left "
+                    "make %lld of %lld more: resume with its batch_size or a lower limit_train_batches, or from a checkpoint of an epoch's end",
+                    l->dataset->name, (long long)l->batch_size, (long long)l->position, (long long)(there - l->position),
+                    (long long)(wanted - l->position));
+}
+
 lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error *err) {
     if (l->combined) {
         return lth_combined_begin(l, skip, limit, err);
     }
     lth_loader_end(l);
     bool resumed = l->loaded;
-    int64_t position = skip > 0 ? skip : 0;
+    l->position = skip > 0 ? skip : 0;
+    l->offset = 0;
     if (l->loaded) { /* the generator was saved after this epoch's draws */
         l->loaded = false;
-        position = skip > 0 ? skip : l->loaded_position;
+        l->position = skip > 0 ? skip : l->loaded_position;
+        l->offset = seen(l, l->position) - l->position * l->batch_size;
     } else {
         l->base_seed = lth_random_int63(&l->all->engine->generator);
         l->sampler_seed = l->shuffle ? lth_random_int63(&l->all->engine->generator) : 0;
@@ -190,9 +223,9 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
     if (status) {
         return status;
     }
-    l->end = limit >= 0 && limit < l->length ? limit : l->length;
-    l->end = l->end < MOST_BATCHES ? l->end : MOST_BATCHES;
-    l->position = position < l->end ? position : l->end;
+    if (find_end(l, limit, err)) {
+        return err->code;
+    }
     lth_ctx_init(&l->own, LTH_LOADER_THREAD);
     l->own.where = l->dataset->where;
     l->own.engine = NULL;
@@ -210,7 +243,7 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
 }
 
 void lth_loader_fill(lt_loader *l, lt_batch_out *slot, int64_t number, lt_ctx *ctx) {
-    int64_t first = number * l->batch_size, left = l->dataset->length - first;
+    int64_t first = number * l->batch_size + l->offset, left = l->dataset->length - first;
     slot->seed = (uint64_t)l->base_seed;
     slot->first = first;
     if (l->dataset->stream) {
@@ -394,6 +427,7 @@ lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *pre
         {"running", l->running},           {"batches", l->running ? l->position : 0}, {"base_seed", l->base_seed},
         {"sampler_seed", l->sampler_seed}, {"samples", l->dataset->length},           {"batch_size", l->batch_size},
         {"shuffle", l->shuffle},           {"epoch", l->running ? l->epoch - 1 : l->epoch},
+        {"offset", l->running ? l->offset : 0},
     };
     for (size_t i = 0; i < sizeof state / sizeof *state; i++) {
         lt_status status = put(out, prefix, state[i].key, state[i].value, err);
@@ -404,14 +438,12 @@ lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *pre
     return l->dataset->stream ? save_stream(l, out, prefix, err) : LT_OK;
 }
 
-/* Explicit settings beat the checkpoint's: with another batch size the epoch goes on at the batch that holds the next unseen sample. */
-static int64_t position_here(const lt_loader *l, int64_t batches, int64_t batch_size) {
-    if (batch_size == l->batch_size) {
-        return batches;
+/* Explicit settings beat the checkpoint's: with another batch size the epoch goes on at its first sample that was not seen. */
+static void note_batch_size(const lt_loader *l) {
+    if (l->loaded_batch_size != l->batch_size) {
+        lth_log(LTH_WARNING, "dataset '%s': batch_size is %lld, in the checkpoint %lld; the epoch continues at sample %lld", l->dataset->name,
+                (long long)l->batch_size, (long long)l->loaded_batch_size, (long long)seen(l, l->loaded_position));
     }
-    lth_log(LTH_WARNING, "dataset '%s': batch_size is %lld, in the checkpoint %lld; the epoch continues at sample %lld", l->dataset->name,
-            (long long)l->batch_size, (long long)batch_size, (long long)(batches * batch_size / l->batch_size * l->batch_size));
-    return batches * batch_size / l->batch_size;
 }
 
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err) {
@@ -420,8 +452,8 @@ lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *pref
     }
     int64_t running = get(in, prefix, "running", -1), batches = get(in, prefix, "batches", -1),
             batch_size = get(in, prefix, "batch_size", -1);
-    int64_t samples = get(in, prefix, "samples", -1), shuffle = get(in, prefix, "shuffle", -1);
-    if (running < 0 || batches < 0 || batch_size < 1 || samples < (l->dataset->stream ? -1 : 0) || shuffle < 0 ||
+    int64_t samples = get(in, prefix, "samples", -1), shuffle = get(in, prefix, "shuffle", -1), offset = get(in, prefix, "offset", 0);
+    if (running < 0 || batches < 0 || batch_size < 1 || batches > INT64_MAX / 2 / batch_size || offset < -batches * batch_size || offset > MOST_BATCHES || samples < (l->dataset->stream ? -1 : 0) || shuffle < 0 ||
         (samples >= 0 && batches > samples)) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint's position in dataset '%s' (%s) is absent or damaged", l->dataset->name, prefix);
     }
@@ -445,7 +477,10 @@ lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *pref
     }
     l->base_seed = get(in, prefix, "base_seed", 0);
     l->sampler_seed = get(in, prefix, "sampler_seed", 0);
-    l->loaded_position = position_here(l, batches, batch_size);
+    l->loaded_position = batches;
+    l->loaded_batch_size = batch_size;
+    l->loaded_offset = offset;
+    note_batch_size(l);
     l->loaded = true;
     return LT_OK;
 }

@@ -51,7 +51,8 @@ void lth_loader_keep_order(lt_loader *l); /* overfit_batches: the same samples e
 bool lth_loader_shuffles(const lt_loader *l);
 /* Sampler seed and position of the running epoch; load makes the next lth_loader_begin continue there: it then draws nothing from the
  * generator (which was saved after this epoch's draws) and, with skip 0, begins at the saved position. Saved between epochs: it begins anew.
- * A batch delivered counts as done. Another length of the dataset is refused in mid-epoch; another batch size continues, with a warning. */
+ * A batch delivered counts as done. Another length of the dataset is refused in mid-epoch; another batch size continues, with a
+ * warning, at the first sample that was not seen; refused (by begin) where too few are left for the limit. */
 lt_status lth_loader_save(const lt_loader *l, lth_snapshot *out, const char *prefix, lth_error *err);
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err);
 extern const lt_data_api lth_data_table; /* lt.data/1 */

@@ -105,7 +105,8 @@ struct lt_loader {
     int64_t base_seed, sampler_seed;
     int64_t position, end; /* next batch to deliver; where the epoch ends */
     bool loaded;           /* the next begin continues a saved epoch */
-    int64_t loaded_position;
+    int64_t loaded_position, loaded_batch_size, loaded_offset;
+    int64_t offset;        /* batch i begins at sample i * batch_size + offset: not 0 after a resume with another batch size */
     int64_t epoch;         /* epochs begun */
     lt_batch_out *ahead;   /* of a stream: the batch after the one that was delivered; NULL: the limit is reached */
     uint8_t stream_position_size;
