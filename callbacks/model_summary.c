@@ -90,20 +90,14 @@ static size_t row(const columns *c, int64_t index, const lt_module_info *info, c
 
 static void totals(lt_ctx *ctx, char *out, size_t room) {
     lt_module_info info = {.struct_size = sizeof info};
-    int64_t all = 0, trainable = 0;
     char texts[3][32];
 
-    for (int64_t i = 0; i < lt_module_count(ctx); i++) {
-        if (!lt_module_info_at(ctx, i, &info) && info.depth == 0) {
-            all += info.parameters;
-            trainable += info.trainable;
-        }
-    }
-    count_text(texts[0], sizeof texts[0], trainable);
-    count_text(texts[1], sizeof texts[1], all - trainable);
-    count_text(texts[2], sizeof texts[2], all);
+    lt_module_info_at(ctx, -1, &info); /* the sum over the rows would count shared parameters twice */
+    count_text(texts[0], sizeof texts[0], info.trainable);
+    count_text(texts[1], sizeof texts[1], info.parameters - info.trainable);
+    count_text(texts[2], sizeof texts[2], info.parameters);
     snprintf(out, room, "%-9s trainable parameters\n%-9s non-trainable parameters\n%-9s parameters in all\n%-9.3f MB of parameters", texts[0],
-             texts[1], texts[2], (double)all * 4 / 1e6);
+             texts[1], texts[2], (double)info.parameter_bytes / 1e6);
 }
 
 static lt_status on_fit_start(lt_ctx *ctx, void *self) {

@@ -108,6 +108,17 @@ class Summary(harness.Test):
         self.assertNotIn("encoder.0", shallow)
         self.assertIn("encoder.0", deep)
 
+    def test_bytes_by_precision(self):
+        config = self.config(model="LitAutoEncoder", data={"class_path": "Digits", "init_args": {"batch_size": 8}}, trainer={"max_steps": 1,
+                                                                                                    "limit_val_batches": 0, "logger": False})
+        sizes = []
+        for precision in ("bf16-true", "32-true", "64-true"):
+            text = self.lthost("fit", "-c", config, f"--trainer.precision={precision}").text
+            sizes.append(float(re.search(r"([0-9.]+) +MB of parameters", text).group(1)))
+        self.assertGreater(sizes[0], 0.1)
+        self.assertAlmostEqual(sizes[1] / sizes[0], 2, delta=0.02)
+        self.assertAlmostEqual(sizes[2] / sizes[1], 2, delta=0.02)
+
 
 class Bar(harness.Test):
     def test_plain_lines_in_a_file(self):

@@ -340,6 +340,39 @@ static void freezing(void **state) {
 }
 
 /* ---- summaries ---- */
+/* What two modules share and what is the model's own: once in the whole; bytes by the precision of the run. */
+static void whole_model(void **state) {
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        const lt_dtype dtype = k == 0 ? LT_F32 : k == 1 ? LT_F64 : LT_BF16;
+        model t;
+        assert_int_equal(open_model(&t, 1), LT_OK);
+        t.e->dtype = t.m->dtype = dtype;
+        lt_ctx *c = &t.ctx;
+        lt_module *a = nn->child(c, "a", nn->linear(c, 4, 4, true)), *b = nn->child(c, "b", nn->linear(c, 4, 4, false));
+        nn->tie(c, b, "weight", a, "weight");
+        if (!nn->parameter(c, "scale", LT_F32, 0, NULL, 1)) {
+            fail_msg("%s", c->error.text);
+        }
+        assert_non_null(nn->buffer(c, NULL, "seen", LT_I64, 0, NULL, 0));
+        seal_good(&t);
+        nn->freeze_parameter(c, a, "bias", true);
+        lt_module_info info = {.struct_size = sizeof info};
+        assert_int_equal(nn->module_info(c, 1, &info), LT_OK);
+        assert_int_equal(info.parameters, 16);
+        assert_int_equal(info.parameter_bytes, 16 * (k == 0 ? 4 : k == 1 ? 8 : 2));
+        assert_int_equal(nn->module_info(c, -1, &info), LT_OK);
+        assert_int_equal(info.depth, -1);
+        assert_string_equal(info.name, "");
+        assert_int_equal(info.parameters, 21);
+        assert_int_equal(info.trainable, 17);
+        assert_int_equal(info.buffers, 1);
+        assert_int_equal(info.parameter_bytes, 21 * (k == 0 ? 4 : k == 1 ? 8 : 2));
+        assert_int_equal(nn->module_info(c, -2, &info), LT_EINDEX);
+        close_model(&t);
+    }
+}
+
 static lt_tensor *forward_net(lt_ctx *ctx, void *self, lt_tensor *x) { return nn->forward(ctx, self, x); }
 
 static void summaries(void **state) {
@@ -492,7 +525,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_order), cmocka_unit_test(nameless_at_the_top), cmocka_unit_test(flat_memory), cmocka_unit_test(initial_weights),
         cmocka_unit_test(only_pools_apart_fuse),
-        cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(freezing), cmocka_unit_test(summaries),
+        cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(freezing), cmocka_unit_test(whole_model),
+        cmocka_unit_test(summaries),
         cmocka_unit_test(refusals_in_configure), cmocka_unit_test(refusals_at_the_seal), cmocka_unit_test(refusals_in_forward),
         cmocka_unit_test(out_of_memory),
     };

@@ -104,13 +104,20 @@ lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*fo
     return ctx->error.code;
 }
 
+static void count_parameter(const lth_modules *m, const lth_param *p, lt_module_info *info) {
+    info->parameters += p->n;
+    info->trainable += p->frozen ? 0 : p->n;
+    info->parameter_bytes += p->n * (int64_t)lth_dtype_size(m->dtype);
+}
+
 /* A parameter that has several places below counts once. */
 static void count_tree(lt_module *module, uint32_t stamp, lt_module_info *info) {
     lt_module *l = lth_target(module);
     for (int32_t k = 0; k < l->places.count; k++) {
         lth_param *p = l->places.at[k].param;
-        info->parameters += p->stamp != stamp ? p->n : 0;
-        info->trainable += p->stamp != stamp && !p->frozen ? p->n : 0;
+        if (p->stamp != stamp) {
+            count_parameter(module->owner, p, info);
+        }
         p->stamp = stamp;
     }
     for (const lth_buffer *b = l->buffers; b; b = b->next) {
@@ -138,18 +145,35 @@ static void fill_info(lt_module *l, lt_module_info *info) {
     }
 }
 
+/* All that the model has, its own parameters and buffers included; each once. */
+static void fill_whole(const lth_modules *m, lt_module_info *info) {
+    info->depth = info->in_ndim = info->out_ndim = -1;
+    info->name = info->type = "";
+    info->training = m->training;
+    for (int64_t k = 0; k < m->n_params; k++) {
+        count_parameter(m, m->params[k], info);
+    }
+    for (int64_t k = 0; k < m->n_buffers; k++) {
+        info->buffers += lth_numel(m->buffers[k]->value);
+    }
+}
+
 /* ---- the table ---- */
 static lt_status module_info(lt_ctx *ctx, int64_t index, lt_module_info *out) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_module_info_at", ctx->error.code ? ctx->error.code : LT_ESTATE);
     if (!out) {
         return lth_fail_op(&ctx->error, LT_EINVAL, "lt_module_info_at", LTH_CALLER, "lt_module_info_at: argument 3 is NULL");
     }
-    if (!ctx->modules || index < 0 || index >= ctx->modules->n_order) {
+    if (!ctx->modules || index < -1 || index >= ctx->modules->n_order) {
         return lth_fail_op(&ctx->error, LT_EINDEX, "lt_module_info_at", LTH_CALLER, "lt_module_info_at: no module has the number %lld; there are %lld",
                            (long long)index, (long long)(ctx->modules ? ctx->modules->n_order : 0));
     }
     lt_module_info info = {.struct_size = out->struct_size};
-    fill_info(ctx->modules->order[index], &info);
+    if (index < 0) {
+        fill_whole(ctx->modules, &info);
+    } else {
+        fill_info(ctx->modules->order[index], &info);
+    }
     size_t known = out->struct_size && out->struct_size < sizeof info ? out->struct_size : sizeof info;
     memcpy(out, &info, known);
     return LT_OK;

@@ -98,6 +98,7 @@ typedef struct lt_module_info { /* one line of a summary */
     int32_t in_ndim, out_ndim;  /* -1: not known (no example input) */
     int64_t in_shape[LT_MAX_DIMS], out_shape[LT_MAX_DIMS];
     uint8_t training, reserved[7];
+    int64_t parameter_bytes;    /* of the same parameters, in the dtype they have */
 } lt_module_info;
 
 typedef struct lt_nn_api {
@@ -337,7 +338,8 @@ LT_INLINE void lt_train(lt_ctx *ctx, lt_module *module, bool training) { lt__nn-
 LT_INLINE bool lt_module_training(lt_ctx *ctx, lt_module *module) { return lt__nn->module_training(ctx, module); }
 /* Whether the model is in training mode (dropout drops, batch norm uses the batch). */
 LT_INLINE bool lt_is_training(lt_ctx *ctx) { return lt__nn->training(ctx); }
-/* The module tree for summaries, depth first: number of modules, and the facts of one; out->struct_size is set by the caller. */
+/* The module tree for summaries, depth first: number of modules, and the facts of one; out->struct_size is set by the caller. Index -1: the
+ * whole model, whose depth is -1 and whose name is "": its own parameters too, and those that several modules share once. LT_EINDEX. */
 LT_INLINE int64_t lt_module_count(lt_ctx *ctx) { return lt__nn->module_count(ctx); }
 LT_INLINE lt_status lt_module_info_at(lt_ctx *ctx, int64_t index, lt_module_info *out) { return lt__nn->module_info(ctx, index, out); }
 

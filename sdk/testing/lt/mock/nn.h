@@ -301,8 +301,28 @@ LT_MOCK void lt_mock__nn_freeze(lt_ctx *ctx, lt_module *m, bool frozen) {
 }
 LT_MOCK bool lt_mock__nn_training(lt_ctx *ctx) { return ctx->mock->training; }
 LT_MOCK int64_t lt_mock__nn_module_count(lt_ctx *ctx) { return ctx->mock->n_modules; }
+LT_MOCK lt_status lt_mock__nn_module_info(lt_ctx *ctx, int64_t index, lt_module_info *out);
+LT_MOCK lt_status lt_mock__nn_whole(lt_ctx *ctx, lt_module_info *out) {
+    int64_t parameters = 0;
+    for (int32_t i = 0; i < ctx->mock->n_modules; i++) {
+        if (lt_mock__nn_module_info(ctx, i, out) == LT_OK) {
+            parameters += out->parameters;
+        }
+    }
+    out->depth = -1;
+    out->name = out->type = "";
+    out->parameters = out->trainable = parameters;
+    out->parameter_bytes = 4 * parameters;
+    out->buffers = 0;
+    out->in_ndim = out->out_ndim = -1;
+    out->training = ctx->mock->training;
+    return LT_OK;
+}
 LT_MOCK lt_status lt_mock__nn_module_info(lt_ctx *ctx, int64_t index, lt_module_info *out) {
     const lt_module *m = index >= 0 && index < ctx->mock->n_modules ? ctx->mock->modules[index] : NULL;
+    if (index == -1) { /* a module of the mock's has no children that count twice */
+        return lt_mock__nn_whole(ctx, out);
+    }
     if (!m) {
         lt_mock__fail(ctx, LT_EINDEX, "there is no module %lld", (long long)index);
         return LT_EINDEX;
@@ -311,6 +331,7 @@ LT_MOCK lt_status lt_mock__nn_module_info(lt_ctx *ctx, int64_t index, lt_module_
     out->name = m->name;
     out->type = "Mock";
     out->parameters = out->trainable = (m->weight ? m->weight->n : 0) + (m->bias ? m->bias->n : 0);
+    out->parameter_bytes = 4 * out->parameters;
     out->buffers = 0;
     out->in_ndim = out->out_ndim = -1;
     out->training = ctx->mock->training;
