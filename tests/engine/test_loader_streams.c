@@ -332,7 +332,8 @@ static void test_combining_refuses(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {WITH_STAGE(test_streams_in_order), WITH_STAGE(test_known_length), WITH_STAGE(test_resume), WITH_STAGE(test_resume_with_another_batch_size),
+    const struct CMUnitTest tests[] = {WITH_STAGE(test_streams_in_order), WITH_STAGE(test_known_length), WITH_STAGE(test_resume),
+        WITH_STAGE(test_resume_with_another_batch_size),
                                        WITH_STAGE(test_failures_of_streams), WITH_STAGE(test_modes), WITH_STAGE(test_combined_resume),
                                        WITH_STAGE(test_combining_refuses)};
     return cmocka_run_group_tests_name("loader_streams", tests, NULL, NULL);
