@@ -92,22 +92,36 @@ static bool all_numbers(const category_set *set) {
     return true;
 }
 
-/* Sorts the names; map[old index] is the new one. False: no memory. */
-static bool category_sort(category_set *set, int32_t **map) {
-    char **old = malloc((size_t)(set->count ? set->count : 1) * sizeof *old);
-    *map = malloc((size_t)(set->count ? set->count : 1) * sizeof **map);
+/* Sorts the names that rows have and forgets the others, which stood in rows that were left out; map[old index] is the new one. False: no
+ * memory. */
+static bool category_sort(category_set *set, const bool *used, int32_t **map) {
+    const int32_t count = set->count;
+    char **old = malloc((size_t)(count ? count : 1) * sizeof *old);
+    *map = malloc((size_t)(count ? count : 1) * sizeof **map);
     if (!old || !*map) {
         free(old);
         free(*map);
+        *map = NULL;
         return false;
     }
+    set->count = 0;
+    for (int32_t i = 0; i < count; i++) {
+        old[i] = set->names[i];
+        if (used[i]) {
+            set->names[set->count++] = old[i];
+        }
+    }
     if (set->count) {
-        memcpy(old, set->names, (size_t)set->count * sizeof *old);
         qsort(set->names, (size_t)set->count, sizeof *set->names, all_numbers(set) ? by_number : by_name);
+    }
+    if (count) {
         note_all(set);
     }
-    for (int32_t i = 0; i < set->count; i++) {
-        (*map)[i] = category_find(set, old[i]);
+    for (int32_t i = 0; i < count; i++) {
+        (*map)[i] = used[i] ? category_find(set, old[i]) : -1;
+        if (!used[i]) {
+            free(old[i]);
+        }
     }
     free(old);
     return true;
@@ -361,13 +375,34 @@ static lt_status read_row(table *t, const csv_reader *r, const table_options *o,
     return LT_OK;
 }
 
+/* Which names of set s stand in a row; NULL: no memory. */
+static bool *used_names(const table *t, int32_t s) {
+    bool *used = calloc((size_t)t->sets[s].count + 1, sizeof *used);
+    for (int64_t row = 0; used && t->sets[s].count && row < t->rows; row++) {
+        const int32_t code = s < t->n_categories ? t->codes[row * t->n_categories + s] : (int32_t)t->targets[row];
+        if (code >= 0) {
+            used[code] = true;
+        }
+    }
+    return used;
+}
+
+/* The set's names in their order; map as category_sort's. */
+static bool settle_names(table *t, int32_t s, int32_t **map) {
+    bool *used = used_names(t, s);
+    const bool good = used && category_sort(&t->sets[s], used, map);
+    free(used);
+    return good;
+}
+
 /* Categories in the order of their names; missing and unknown ones behind. */
 static lt_status number_categories(table *t, const table *like, const char *path, char why[FILE_WHY_MAX]) {
     for (int32_t s = 0; s <= t->n_categories; s++) {
-        int32_t *map = NULL, unknown = like ? like->sets[s].count : t->sets[s].count;
-        if (!like && !category_sort(&t->sets[s], &map)) {
+        int32_t *map = NULL;
+        if (!like && !settle_names(t, s, &map)) {
             return file_fail(LT_ENOMEM, why, "no memory for the categories of %s", path);
         }
+        const int32_t unknown = like ? like->sets[s].count : t->sets[s].count;
         for (int64_t row = 0; row < t->rows; row++) {
             if (s < t->n_categories) {
                 int32_t *code = &t->codes[row * t->n_categories + s];

@@ -1,5 +1,6 @@
 /* hdf5_dataset/array.c - see array.h. */
 #include "array.h"
+#include "../shared/whole.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,9 +119,25 @@ static hid_t memory_type(lt_dtype dtype) {
     return dtype == LT_F32 ? H5T_NATIVE_FLOAT : dtype == LT_F64 ? H5T_NATIVE_DOUBLE : dtype == LT_I64 ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT8;
 }
 
+/* Numbers that were read as doubles become whole ones, in their place. */
+static lt_status make_whole(const h5_array *array, const int64_t *rows, int64_t count, void *out, char why[FILE_WHY_MAX]) {
+    for (int64_t i = 0; i < count * array->row; i++) {
+        double value;
+        int64_t whole;
+        memcpy(&value, (char *)out + (size_t)i * sizeof value, sizeof value);
+        if (!whole_number(value, &whole)) {
+            return file_fail(LT_EFORMAT, why, "%s: row %lld of '%s' holds %.9g, which is no whole number; set target_dtype: f32", array->file,
+                             (long long)rows[i / array->row], array->path, value);
+        }
+        memcpy((char *)out + (size_t)i * sizeof whole, &whole, sizeof whole);
+    }
+    return LT_OK;
+}
+
 lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t count, lt_dtype dtype, void *out, char why[FILE_WHY_MAX]) {
     size_t row_bytes = (size_t)array->row * (dtype == LT_U8 ? 1 : dtype == LT_F32 ? 4 : 8);
     hsize_t start[LT_MAX_DIMS] = {0}, size[LT_MAX_DIMS];
+    const bool makes_whole = dtype == LT_I64 && !array->integer; /* libhdf5 would cut fractions off */
     be_quiet();
     hid_t file_space = H5Scopy(array->space); /* a selection of this thread's own */
     herr_t result = file_space < 0 ? -1 : 0;
@@ -135,7 +152,7 @@ lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t coun
         hid_t memory_space = H5Screate_simple(1, &numbers, NULL);
         result = memory_space < 0 ? -1 : H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, size, NULL);
         if (result >= 0) {
-            result = H5Dread(array->id, memory_type(dtype), memory_space, file_space, H5P_DEFAULT, (char *)out + (size_t)i * row_bytes);
+            result = H5Dread(array->id, memory_type(makes_whole ? LT_F64 : dtype), memory_space, file_space, H5P_DEFAULT, (char *)out + (size_t)i * row_bytes);
         }
         if (memory_space >= 0) {
             H5Sclose(memory_space);
@@ -149,5 +166,5 @@ lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t coun
     if (file_space >= 0) {
         H5Sclose(file_space);
     }
-    return result < 0 ? LT_EFORMAT : LT_OK;
+    return result < 0 ? LT_EFORMAT : makes_whole ? make_whole(array, rows, count, out, why) : LT_OK;
 }

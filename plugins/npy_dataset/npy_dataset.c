@@ -2,6 +2,7 @@
  * memory. Batches are a list of the input (B, ...) and, if there is one, the target (B, ...). Does not write. */
 #include "../shared/files.h"
 #include "../shared/loaders.h"
+#include "../shared/whole.h"
 #include <string.h>
 
 enum { TRAIN, VAL, TEST, PARTS, FRONT = 66000 };
@@ -10,6 +11,7 @@ typedef struct array {
     mapped_file file;
     lt_npy_header head;
     int64_t row; /* numbers in one row */
+    const char *path;
 } array;
 
 typedef struct part {
@@ -37,7 +39,7 @@ LT_PARAMS(npy_dataset,
     LT_PARAM(test_input, "null", ".npy file of the test inputs; default: the validation rows.", LT_PATH),
     LT_PARAM(test_target, "null", ".npy file of their targets.", LT_PATH),
     LT_CHOICE(input_dtype, "f32|keep", "f32", "Inputs are converted to f32, or stay what they are."),
-    LT_CHOICE(target_dtype, "auto|f32|i64", "auto", "What targets are converted to; auto: integers to i64, floats to f32."),
+    LT_CHOICE(target_dtype, "auto|f32|i64", "auto", "What targets are converted to; auto: integers to i64, floats to f32. Fractions are refused for i64."),
     LT_PARAM(scale, "1", "Inputs that are converted to f32 are multiplied by it: 0.00392156862745098 for bytes to 0..1."),
     LT_PARAM(val_size, "0", "Training rows set aside for validation, drawn at random.", LT_RANGE("0..")),
     LT_PARAM(split_seed, "42", "Seed of that draw: torch.utils.data.random_split with this generator seed."),
@@ -71,17 +73,20 @@ static float half_to_float(uint16_t half) {
         memcpy(&v, in + (size_t)i * sizeof v, sizeof v);         \
         if (to == LT_F32) {                                      \
             ((float *)out)[i] = (float)(VALUE);                  \
-        } else {                                                 \
+        } else if (!is_float(from)) {                            \
             ((int64_t *)out)[i] = (int64_t)(VALUE);              \
+        } else if (!whole_number((double)(VALUE), (int64_t *)out + i)) { \
+            *bad = (double)(VALUE);                              \
+            return false;                                        \
         }                                                        \
     }                                                            \
     break
 
-/* n numbers of dtype `from` as f32 or i64, or as they are. */
-static void convert(void *out, lt_dtype to, const uint8_t *in, lt_dtype from, int64_t n) {
+/* n numbers of dtype `from` as f32 or i64, or as they are. False: *bad is no whole number. */
+static bool convert(void *out, lt_dtype to, const uint8_t *in, lt_dtype from, int64_t n, double *bad) {
     if (to == from) {
         memcpy(out, in, (size_t)n * size_of(from));
-        return;
+        return true;
     }
     switch (from) {
     case LT_F64:
@@ -97,6 +102,7 @@ static void convert(void *out, lt_dtype to, const uint8_t *in, lt_dtype from, in
     default:
         CONVERT(uint8_t, v);
     }
+    return true;
 }
 
 static void *read_batch(lt_ctx *ctx, const array *a, lt_dtype dtype, const int64_t *indices, int64_t count, lt_batch_out *out) {
@@ -106,7 +112,11 @@ static void *read_batch(lt_ctx *ctx, const array *a, lt_dtype dtype, const int64
     uint8_t *to = lt_batch_tensor(ctx, out, NULL, dtype, a->head.ndim, shape);
     size_t row_in = (size_t)a->row * size_of(a->head.dtype), row_out = (size_t)a->row * size_of(dtype);
     for (int64_t i = 0; to && i < count; i++) {
-        convert(to + (size_t)i * row_out, dtype, a->file.bytes + a->head.offset + (size_t)indices[i] * row_in, a->head.dtype, a->row);
+        double bad;
+        if (!convert(to + (size_t)i * row_out, dtype, a->file.bytes + a->head.offset + (size_t)indices[i] * row_in, a->head.dtype, a->row, &bad)) {
+            lt_fail(ctx, LT_EFORMAT, "%s: row %lld holds %.9g, which is no whole number; set target_dtype: f32", a->path, (long long)indices[i], bad);
+            return NULL;
+        }
     }
     return to;
 }
@@ -147,6 +157,7 @@ static lt_status open_array(lt_ctx *ctx, array *a, const char *path) {
     if (!a->head.ndim || !a->head.size) {
         return lt_fail(ctx, LT_EFORMAT, "%s holds %s: it needs rows, the first dimension", path, a->head.ndim ? "nothing" : "a single number");
     }
+    a->path = path;
     a->row = a->head.size / (int64_t)size_of(a->head.dtype) / a->head.shape[0];
     return LT_OK;
 }
@@ -163,6 +174,10 @@ static lt_status open_part(lt_ctx *ctx, npy_dataset *m, int id, const char *inpu
     }
     p->input_dtype = m->input_dtype == INPUT_KEEP ? p->input.head.dtype : LT_F32;
     p->target_dtype = m->target_dtype == TARGET_I64 || (m->target_dtype == TARGET_AUTO && !is_float(p->target.head.dtype)) ? LT_I64 : LT_F32;
+    if (id != TRAIN && target && m->parts[TRAIN].target.head.ndim && p->target_dtype != m->parts[TRAIN].target_dtype) {
+        return lt_fail(ctx, LT_EFORMAT, "%s holds %s, the training targets %s: set target_dtype to f32 or i64", target,
+                       p->target_dtype == LT_I64 ? "integers" : "floats", p->target_dtype == LT_I64 ? "floats" : "integers");
+    }
     p->scale = m->scale;
     lt_dataset_desc desc = {.struct_size = sizeof desc, .length = p->input.head.shape[0], .name = names[id], .get_batch = get_batch, .data = p};
     m->datasets[id] = lt_data_dataset(ctx, &desc);

@@ -237,6 +237,32 @@ static void test_classes_splits_and_checkpoint(void **state) {
     close_data(&f);
 }
 
+/* A name that stands only in rows that are left out is no category and no class: there would be a column, or an output, that never is. */
+static void test_categories_of_rows_left_out(void **state) {
+    (void)state;
+    static const char *const text = "id,size,rooms,city,price\n1,2,3,b,4\n1,2,3,10,oops\n1,2,3,a,5\n1,2,3,9\n1,2,3,Zug,\n1,2,3,b,6\n";
+    for (int drop = 0; drop < 2; drop++) {
+        fixture f = open_data("CSVTable");
+        new_houses(&f, put_text("t.csv", text), "on_error", "skip", "missing", drop ? "drop" : "error");
+        must_set_up(&f, LT_STAGE_FIT);
+        const lt_batch *batch = load(&f, f.data->train_dataloader(f.ctx, f.self), 0, 3);
+        assert_int_equal(batch->items[0].tensor->shape[1], 2 + 2); /* a, b */
+        assert_true(row_of(batch, 4)[2] == 0 && row_of(batch, 4)[3] == 1 && row_of(batch, 5)[2] == 1 && row_of(batch, 6)[3] == 1);
+        close_data(&f);
+    }
+    static const char *const target[] = {"0"}; /* a class before the cell that is bad; without "cat" the others are numbers, in their order */
+    fixture f = open_data("CSVTable");
+    NEW_DATA(&f, "path", put_text("c.csv", "10,1\ncat,x\n9,2\n10,3\n"), "header", "false", "target_type", "category", "on_error", "skip",
+             "standardize", "false", "val_fraction", "0", "test_fraction", "0");
+    set_texts(&f, "targets", target, 1);
+    must_set_up(&f, LT_STAGE_FIT);
+    const lt_batch *batch = load(&f, f.data->train_dataloader(f.ctx, f.self), 0, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(item_i64(batch, 1)[i], item_f32(batch, 0)[i] == 2 ? 0 : 1);
+    }
+    close_data(&f);
+}
+
 /* Test rows have other categories: unknown, all zeros; other classes are refused. */
 static void test_other_files(void **state) {
     (void)state;
@@ -287,6 +313,7 @@ int main(void) {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_bad_cells_are_named),
         cmocka_unit_test(test_classes_splits_and_checkpoint),
+        cmocka_unit_test(test_categories_of_rows_left_out),
         cmocka_unit_test(test_other_files),
         cmocka_unit_test(test_damaged_tables),
     };

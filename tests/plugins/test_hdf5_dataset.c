@@ -27,6 +27,18 @@ static void put_array(hid_t file, const char *name, hid_t type, int ndim, const 
     H5Sclose(space);
 }
 
+/* One row holds a fraction. */
+static void put_fractions(hid_t file) {
+    double values[ROWS] = {0};
+    const hsize_t rows = ROWS;
+    hid_t space = H5Screate_simple(1, &rows, NULL);
+    hid_t id = H5Dcreate2(file, "fractions", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    values[77] = 0.25;
+    assert_true(id >= 0 && H5Dwrite(id, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(id);
+    H5Sclose(space);
+}
+
 static const char *put_hdf5(const char *name) {
     const char *path = in_dir(name);
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
@@ -37,6 +49,8 @@ static const char *put_hdf5(const char *name) {
     put_array(file, "plain", H5T_IEEE_F32BE, 2, table, false);
     put_array(file, "y", H5T_STD_I16BE, 1, labels, true);
     put_array(file, "fewer", H5T_STD_I32LE, 1, fewer, false);
+    put_array(file, "floats", H5T_IEEE_F32LE, 1, labels, true);
+    put_fractions(file);
     hid_t space = H5Screate_simple(2, nothing, NULL), text = H5Tcopy(H5T_C_S1);
     H5Dclose(H5Dcreate2(file, "nothing", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     H5Dclose(H5Dcreate2(file, "texts", text, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
@@ -81,6 +95,27 @@ static void test_rows(void **state) {
     assert_true(batch->items[0].tensor->dtype == LT_U8 && batch->items[1].tensor->dtype == LT_F32);
     assert_int_equal(((const uint8_t *)batch->items[0].tensor->data)[5], value_of(400, 5));
     close_data(&f);
+}
+
+/* Floats as integers: whole ones, or a refusal that names the row. */
+static void test_whole_targets(void **state) {
+    (void)state;
+    const char *path = put_hdf5("a.h5");
+    for (int k = 0; k < 2; k++) {
+        fixture f = open_data("HDF5Dataset");
+        NEW_DATA(&f, "path", path, "input", "x", "target", k ? "fractions" : "floats", "target_dtype", "i64");
+        must_set_up(&f, LT_STAGE_FIT);
+        const lt_batch *batch = lt_mock_load(f.mock, f.data->train_dataloader(f.ctx, f.self), 0, 100);
+        if (k) {
+            assert_null(batch);
+            assert_non_null(strstr(f.mock->error, "row 77 of 'fractions' holds 0.25, which is no whole number; set target_dtype: f32"));
+        } else {
+            for (int i = 0; i < 100; i++) {
+                assert_int_equal(item_i64(batch, 1)[i], value_of(i, 0));
+            }
+        }
+        close_data(&f);
+    }
 }
 
 static void test_refusals(void **state) {
@@ -189,6 +224,7 @@ static void test_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_whole_targets),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damaged_data),
         cmocka_unit_test(test_threads),

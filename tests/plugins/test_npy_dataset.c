@@ -127,6 +127,43 @@ static void test_parts_and_refusals(void **state) {
     }
 }
 
+/* Whole floats become integers and integers floats where asked for; fractions, NaN and what is too large are refused, never cut. */
+static void test_targets_are_converted_or_refused(void **state) {
+    (void)state;
+    float x[4] = {0};
+    const double whole[4] = {3, -2, 0, 4294967296.0};
+    const int64_t integers[4] = {3, -2, 0, 7};
+    const char *input = put_npy("x.npy", "<f4", "(4, 1)", x, sizeof x);
+    fixture f = open_npy();
+    NEW_DATA(&f, "input", input, "target", put_npy("w.npy", "<f8", "(4,)", whole, sizeof whole), "target_dtype", "i64");
+    must_set_up(&f, LT_STAGE_FIT);
+    const lt_batch *batch = load(&f, f.data->train_dataloader(f.ctx, f.self), 0, 4);
+    assert_true(item_i64(batch, 1)[1] == -2 && item_i64(batch, 1)[3] == 4294967296);
+    close_data(&f);
+    f = open_npy();
+    NEW_DATA(&f, "input", input, "target", put_npy("i.npy", "<i8", "(4,)", integers, sizeof integers), "target_dtype", "f32");
+    must_set_up(&f, LT_STAGE_FIT);
+    batch = load(&f, f.data->train_dataloader(f.ctx, f.self), 0, 4);
+    assert_true(item_f32(batch, 1)[1] == -2 && item_f32(batch, 1)[3] == 7);
+    close_data(&f);
+    const double bad[3] = {2.5, NAN, 1e19};
+    static const char *const says[3] = {"row 2 holds 2.5, which is no whole number; set target_dtype: f32", "holds nan", "holds 1e+19"};
+    for (int i = 0; i < 3; i++) {
+        const double y[4] = {1, 2, bad[i], 4};
+        f = open_npy();
+        NEW_DATA(&f, "input", input, "target", put_npy("b.npy", "<f8", "(4,)", y, sizeof y), "target_dtype", "i64");
+        must_set_up(&f, LT_STAGE_FIT);
+        assert_null(lt_mock_load(f.mock, f.data->train_dataloader(f.ctx, f.self), 0, 4));
+        assert_non_null(strstr(f.mock->error, "b.npy: row 2 holds"));
+        assert_non_null(strstr(f.mock->error, says[i]));
+        close_data(&f);
+    }
+    f = open_npy(); /* the model cannot be meant to have both */
+    NEW_DATA(&f, "input", input, "target", in_dir("i.npy"), "val_input", input, "val_target", in_dir("w.npy"));
+    must_refuse(&f, LT_STAGE_FIT, LT_EFORMAT, "w.npy holds floats, the training targets integers: set target_dtype");
+    close_data(&f);
+}
+
 /* Whatever the header claims: refused, or every row can be read. */
 static void test_damaged_files(void **state) {
     (void)state;
@@ -161,6 +198,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtypes),
         cmocka_unit_test(test_parts_and_refusals),
+        cmocka_unit_test(test_targets_are_converted_or_refused),
         cmocka_unit_test(test_damaged_files),
     };
     return cmocka_run_group_tests_name("npy_dataset", tests, make_dir, remove_dir);
