@@ -4,7 +4,7 @@
 #include "config/internal.h"
 #include <string.h>
 
-typedef enum { PLAIN, ROOT, TRAINER, COMPONENT, SCHEDULER, COMPONENT_LIST } place;
+typedef enum { PLAIN, ROOT, TRAINER, COMPONENT, OPTIMIZER, SCHEDULER, COMPONENT_LIST } place;
 typedef struct cursor {
     lth_arena *arena;
     lth_diags *diags;
@@ -73,17 +73,17 @@ static void mark_tree(lth_node *node) {
 /* ---- places ---- */
 
 static place place_below(place here, const char *word) {
-    static const char *const components[] = {"model", "data", "optimizer"};
-    for (size_t i = 0; here == ROOT && i < sizeof components / sizeof *components; i++) {
-        if (!strcmp(word, components[i])) {
-            return COMPONENT;
+    static const struct { const char *word; place place; } roots[] = {
+        {"model", COMPONENT}, {"data", COMPONENT}, {"optimizer", OPTIMIZER}, {"lr_scheduler", SCHEDULER}, {"trainer", TRAINER}};
+    for (size_t i = 0; here == ROOT && i < sizeof roots / sizeof *roots; i++) {
+        if (!strcmp(word, roots[i].word)) {
+            return roots[i].place;
         }
-    }
-    if (here == ROOT) {
-        return !strcmp(word, "lr_scheduler") ? SCHEDULER : !strcmp(word, "trainer") ? TRAINER : PLAIN;
     }
     return here == TRAINER && (!strcmp(word, "callbacks") || !strcmp(word, "logger")) ? COMPONENT_LIST : PLAIN;
 }
+
+static bool is_component(place here) { return here == COMPONENT || here == OPTIMIZER || here == SCHEDULER; }
 
 /* Keys that stand beside init_args; all others are arguments of the component. */
 static bool is_own_key(place here, const char *word) {
@@ -93,7 +93,7 @@ static bool is_own_key(place here, const char *word) {
             return true;
         }
     }
-    return false;
+    return here == OPTIMIZER && !strcmp(word, "param_groups");
 }
 
 /* Puts `now` where c->node stood. */
@@ -111,7 +111,7 @@ static void replace(cursor *c, lth_node *now) {
 
 /* The map that c->node has to be for a word to be looked up in it. */
 static bool enter_map(cursor *c, const char *word) {
-    if (c->place == COMPONENT || c->place == SCHEDULER) {
+    if (is_component(c->place)) {
         lth_node *component = lth_config_as_component(c->arena, c->node);
         if (component != c->node) {
             replace(c, component);
@@ -204,8 +204,7 @@ static void set_key(cursor *c, const char *word, lth_node *value) {
     if (!over || !value->key) {
         return;
     }
-    place below = place_below(c->place, word);
-    if ((below == COMPONENT || below == SCHEDULER) && !c->override->append) {
+    if (is_component(place_below(c->place, word)) && !c->override->append) {
         value = lth_config_as_component(c->arena, value); /* --model Net */
     }
     over->first = value;
@@ -232,7 +231,7 @@ static bool walk(cursor *c, const char *word, bool last, lth_node *value) {
         }
         return used;
     }
-    bool component = c->place == COMPONENT || c->place == SCHEDULER;
+    const bool component = is_component(c->place);
     if (!enter_map(c, word)) {
         c->node = NULL;
         return false;

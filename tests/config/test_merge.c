@@ -124,6 +124,26 @@ static void short_forms(void **state) {
     assert_string_equal(text_at(c, "trainer.logger.0.init_args.save_dir"), "s");
 }
 
+/* They stand beside init_args, not in it; a single group's value, and one more group, too. */
+static void parameter_groups(void **state) {
+    bench *b = *state;
+    add_file(b, base_yaml);
+    add_override(b, "optimizer=AdamW");
+    add_override(b, "optimizer.lr=0.1");
+    add_override(b, "optimizer.param_groups=[{params: '*.bias', weight_decay: 0}, {params: [a.weight, b.weight], lr: 0.5}]");
+    add_override(b, "optimizer.param_groups.1.lr=0.25");
+    add_override(b, "optimizer.param_groups+=[{params: '*norm*'}]");
+    lth_config *c = load_good(b);
+    assert_string_equal(text_at(c, "optimizer.init_args.lr"), "0.1");
+    assert_null(lth_node_at(c->root, "optimizer.init_args.param_groups"));
+    assert_int_equal(lth_node_count(lth_node_at(c->root, "optimizer.param_groups")), 3);
+    assert_string_equal(text_at(c, "optimizer.param_groups.0.params"), "*.bias");
+    assert_string_equal(text_at(c, "optimizer.param_groups.0.weight_decay"), "0");
+    assert_string_equal(text_at(c, "optimizer.param_groups.1.params.1"), "b.weight");
+    assert_string_equal(text_at(c, "optimizer.param_groups.1.lr"), "0.25");
+    assert_string_equal(text_at(c, "optimizer.param_groups.2.params"), "*norm*");
+}
+
 static void override_values(void **state) {
     bench *b = *state;
     add_override(b, "model=N");
@@ -160,6 +180,7 @@ static void wrong_overrides(void **state) {
     wrong_override(b, "model.widths.x=1", "is no index of a list of 2");
     wrong_override(b, "trainer.logger.5.x=1", "index 5 is out of range");
     wrong_override(b, "optimizer.lr=1", "class_path is missing");
+    wrong_override(b, "optimizer={class_path: A, param_groups: 3}", "optimizer.param_groups must be a list of maps");
     wrong_override(b, "model.a={b", "not valid YAML");
     wrong_override(b, "model.a=\xff", "not UTF-8");
     wrong_override(b, "model..a=1", "not a dotted key");
@@ -179,7 +200,7 @@ int main(void) {
         TEST(later_files_win),  TEST(another_class_drops_arguments),
         TEST(append_and_clear), TEST(dotted_keys),
         TEST(short_forms),      TEST(override_values),
-        TEST(wrong_overrides),
+        TEST(parameter_groups), TEST(wrong_overrides),
     };
     return cmocka_run_group_tests_name("config.merge", tests, NULL, NULL);
 }

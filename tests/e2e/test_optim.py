@@ -60,6 +60,14 @@ class Groups(OptimBase):
         self.resumed_is_equal({"class_path": "NAdam"}, {"class_path": "ReduceLROnPlateau", "interval": "step", "monitor": "train_loss",
                                                         "init_args": {"patience": 1, "threshold": 0.2}}, 17)
 
+    def test_groups_of_the_command_line(self):
+        config = self.run_config({"class_path": "AdamW", "init_args": {"lr": 0.001}}, callbacks=["LearningRateMonitor"], log_every_n_steps=1)
+        self.lthost("fit", "-c", config, "--optimizer.param_groups=[{params: '*.bias', lr: 0.004}]", "--optimizer.param_groups.0.weight_decay=0")
+        rows = [row for row in self.metrics() if "lr-AdamW/pg2" in row]
+        self.assertAlmostEqual(rows[0]["lr-AdamW/pg1"], 0.001)
+        self.assertAlmostEqual(rows[0]["lr-AdamW/pg2"], 0.004)
+        self.lthost("fit", "-c", config, "--optimizer.param_groups=[{params: '*.bias', lrr: 1}]", status=2, says=["lrr", "command line"])
+
     def test_refusals(self):
         def refused(optimizer, *says, scheduler=None, status=2):
             self.lthost("fit", "-c", self.run_config(optimizer, scheduler), status=status, says=says)
