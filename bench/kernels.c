@@ -55,10 +55,23 @@ __attribute__((target("avx512f"))) static void peak_body(void *arg) {
                                    "xmm12", "xmm13", "xmm14", "xmm15");
     }
 }
+#define PAIRS(r) "vdpbf16ps %%zmm30, %%zmm31, %%zmm" #r "\n"
+__attribute__((target("avx512f"))) static void pairs_body(void *arg) {
+    (void)arg;
+    for (int k = 0; k < 10000; k++) {
+        __asm__ volatile(PAIRS(0) PAIRS(1) PAIRS(2) PAIRS(3) PAIRS(4) PAIRS(5) PAIRS(6) PAIRS(7) PAIRS(8) PAIRS(9) PAIRS(10) PAIRS(11) PAIRS(12) PAIRS(13)
+                             PAIRS(14) PAIRS(15)::
+                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                                   "xmm12", "xmm13", "xmm14", "xmm15");
+    }
+}
 __attribute__((target("avx512f"))) static void peak(void) {
     if (__builtin_cpu_supports("avx512f")) {
         __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\nvpxord %%zmm31, %%zmm31, %%zmm31" ::: "xmm30", "xmm31");
         printf("FMA peak of one core (AVX-512): %.0f GFLOP/s\n", 10000 * 16 * 32 / least_us(peak_body, NULL) * 1e-3);
+        if (__builtin_cpu_supports("avx512bf16")) {
+            printf("vdpbf16ps peak of one core: %.0f GFLOP/s\n", 10000 * 16 * 64 / least_us(pairs_body, NULL) * 1e-3);
+        }
     }
 }
 #else
@@ -183,6 +196,12 @@ static void layer_norm(int64_t N, int64_t C) {
     snprintf(name, sizeof name, "layer_norm %lldx%lld", (long long)N, (long long)C);
     measure(&j, name, LTH_OP_LAYER_NORM, 3, "111", 0);
 }
+static void cast(int64_t N, int64_t C) { /* f32 to bf16; the gradient comes back the other way */
+    job j = {.in = {array(2, (int64_t[]){N, C}, LT_F32, 0)}, .out = array(2, (int64_t[]){N, C}, LT_BF16, 0), .attrs = {.i = {LT_BF16}}};
+    char name[64];
+    snprintf(name, sizeof name, "cast %lldx%lld f32 to bf16", (long long)N, (long long)C);
+    measure(&j, name, LTH_OP_CAST, 1, "1", 0);
+}
 static void recurrent(lth_op op, int64_t T, int64_t B, int64_t I, int64_t H, const char *need) {
     const int64_t G = (op == LTH_OP_GRU ? 3 : 4) * H;
     job j = {.in = {array(3, (int64_t[]){T, B, I}, LT_F32, 0), array(2, (int64_t[]){G, I}, LT_F32, 0), array(2, (int64_t[]){G, H}, LT_F32, 0),
@@ -238,6 +257,8 @@ static void gpt(void) {
     dtype_used = LT_F32;
     layer_norm(2048, 384);
     entropy(2048, 65);
+    cast(1536, 384);
+    cast(2048, 384);
 }
 
 int main(int argc, char **argv) {

@@ -6,6 +6,7 @@
 #include "engine/data/loader.h"
 #include "engine/ops/ops.h"
 #include "engine/optim/optim.h"
+#include "instruction_sets.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 
 enum { STEPS = 20, BATCH = 8, PIXELS = 28 * 28, N = 64 };
 static const lt_nn_api *const nn = &lth_nn_table;
-static const char *const sets[] = {"avx512", "avx2", "baseline", NULL}; /* NULL: the reference backend */
+static const char *const sets[] = {TEST_SETS, NULL}; /* NULL: the reference backend */
 static gold_file gold;
 
 #define SEQ(ctx, ...) nn->sequential(ctx, "", (lt_module *const[]){__VA_ARGS__}, sizeof((lt_module *const[]){__VA_ARGS__}) / sizeof(lt_module *))
@@ -100,7 +101,7 @@ static void one_rule(lt_ctx *c, const struct rule *rule, const char *set) {
 
 static void optimizers(void **state) {
     (void)state;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k <= TEST_N_SETS; k++) {
         lt_ctx c;
         if (open_engine(&c, sets[k], 1)) {
             for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
@@ -118,10 +119,10 @@ static void long_spans(void **state) {
     uint16_t *memory = lth_alloc(6 * LONG * sizeof *memory), *first = memory + 5 * LONG;
     assert_non_null(memory);
     double squares = 0;
-    for (int run = 0; run < 4; run++) {
+    for (int run = 0; run < 5; run++) {
         lt_ctx c;
         double sum = 0;
-        if (!open_engine(&c, run < 2 ? "baseline" : run == 2 ? "avx2" : NULL, run + 1)) {
+        if (!open_engine(&c, run < 2 ? "baseline" : run == 2 ? "avx2" : run == 3 ? "avx512_bf16" : NULL, run + 1)) {
             continue;
         }
         for (int i = 0; i < 5 * LONG; i++) {
@@ -265,7 +266,7 @@ static void training(void **state) {
     for (int lenet = 0; lenet < 2; lenet++) {
         const char *name = lenet ? "lenet" : "normed";
         const double *want = doubles(name, "/loss"), *norms = doubles(name, "/norm");
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k <= TEST_N_SETS; k++) {
             net n;
             double worst = 0, worst_norm = 0, norm; /* what is left of the gradient differs more as the weights drift apart */
             if (!open_net(&n, sets[k], 2, lenet)) {

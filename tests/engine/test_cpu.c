@@ -8,9 +8,9 @@ static void test_open(void **state) {
     lth_device *d = NULL;
     lth_error err = {0};
     assert_int_equal(lth_backend_cpu.open(&d, &(lth_device_opts){.threads = 1, .isa = "sse9"}, &err), LT_EINVAL);
-    assert_non_null(strstr(err.text, "avx512, avx2, baseline"));
+    assert_non_null(strstr(err.text, "avx512_bf16, avx512, avx2, baseline"));
     assert_null(d);
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         if (cpu[set][1]) {
             assert_non_null(strstr(lth_backend_cpu.describe(cpu[set][1]), "2 threads, oneDNN "));
         }
@@ -18,7 +18,7 @@ static void test_open(void **state) {
 }
 static void test_memory(void **state) {
     (void)state;
-    lth_device *d = cpu[2][0];
+    lth_device *d = cpu[TEST_BASELINE][0];
     const size_t sizes[] = {1, 4096, 5 << 20, 9 << 20};
     for (int i = 0; i < 4; i++) {
         unsigned char *p = lth_backend_cpu.alloc(d, sizes[i]);
@@ -62,7 +62,7 @@ static void test_dropout(void **state) { /* the bits and the draws of the oracle
         }
         for (int b = 0; b < 2; b++) {
             const lth_backend *backend = b ? &lth_backend_cpu : &lth_backend_reference;
-            lth_device *d = b ? cpu[2][1] : reference;
+            lth_device *d = b ? cpu[TEST_BASELINE][1] : reference;
             lth_array in = plain(1, (int64_t[]){100}, LT_F32, x), out = plain(1, (int64_t[]){100}, LT_F32, y[b]);
             const lth_attrs attrs = {.f = {ps[k]}};
             lth_call call = {.op = LTH_OP_DROPOUT, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &attrs, .random = draw,
@@ -81,7 +81,7 @@ static void test_wide_range(void **state) { /* where approximations break: large
                        -.3f, -.93f, -2, -5.5f, -9, -20, -87, -88, -104, -INFINITY};
     enum { N = sizeof x / sizeof *x };
     const lth_op ops[] = {LTH_OP_EXP, LTH_OP_TANH, LTH_OP_SIGMOID, LTH_OP_RELU, LTH_OP_GELU};
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         for (int o = 0; o < 5 && cpu[set][0]; o++) {
             float y[N], v[N];
             memcpy(v, x, sizeof x);
@@ -236,7 +236,7 @@ static void test_labels(void **state) {
     lth_error err = {0};
     lth_call call = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .n_out = 1, .in = {&in, &t}, .out = {&out}, .attrs = &attrs, .workspace = work,
                      .workspace_bytes = sizeof work};
-    assert_int_equal(lth_backend_cpu.kernels[LTH_OP_CROSS_ENTROPY]->forward(cpu[2][0], &call, &err), LT_EINDEX);
+    assert_int_equal(lth_backend_cpu.kernels[LTH_OP_CROSS_ENTROPY]->forward(cpu[TEST_BASELINE][0], &call, &err), LT_EINDEX);
     assert_non_null(strstr(err.text, "row 2 has the label 3, outside 0..2 (C = 3)"));
 }
 static void test_reduce(void **state) {
@@ -274,15 +274,15 @@ static void test_copy_of_others(void **state) { /* all dtypes, at any stride; gr
     for (lt_dtype dtype = LT_F64; dtype <= LT_BOOL; dtype++) {
         lth_array in = plain(2, (int64_t[]){2, 3}, dtype, x), out = plain(2, (int64_t[]){2, 3}, dtype, y);
         lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &none};
-        assert_true(k->plan(cpu[2][0], &call));
+        assert_true(k->plan(cpu[TEST_BASELINE][0], &call));
         call.save = true;
-        assert_true(k->plan(cpu[2][0], &call) == (dtype <= LT_BF16));
+        assert_true(k->plan(cpu[TEST_BASELINE][0], &call) == (dtype <= LT_BF16));
         in.strides[0] = 1, in.strides[1] = 2, call.save = false;
-        assert_true(k->plan(cpu[2][0], &call));
+        assert_true(k->plan(cpu[TEST_BASELINE][0], &call));
     }
     lth_array in = plain(1, (int64_t[]){6}, LT_F64, x), out = plain(1, (int64_t[]){6}, LT_F64, y);
     const lth_call call = {.op = LTH_OP_COPY, .n_in = 1, .n_out = 1, .in = {&in}, .out = {&out}, .attrs = &none};
-    assert_int_equal(k->forward(cpu[2][0], &call, NULL), LT_OK);
+    assert_int_equal(k->forward(cpu[TEST_BASELINE][0], &call, NULL), LT_OK);
     assert_memory_equal(x, y, sizeof x);
 }
 static void test_norms(void **state) {
@@ -346,7 +346,7 @@ static void test_flat(void **state) {
     for (int variant = 0; variant < 7; variant++) {
         memcpy(want, start, sizeof *want);
         flat_pass(&lth_backend_reference, reference, want, variant);
-        for (int set = 0; set < 3; set++) {
+        for (int set = 0; set < TEST_N_SETS; set++) {
             for (int t = 0; t < 4 && cpu[set][t]; t++) {
                 snprintf(where, sizeof where, "flat %d, %s, %d threads", variant, names[set], t + 1);
                 memcpy(got, start, sizeof *got);

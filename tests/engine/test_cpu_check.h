@@ -4,6 +4,7 @@
 #define TEST_CPU_CHECK_H
 #include "base/mem.h"
 #include "engine/backends/backend.h"
+#include "instruction_sets.h"
 #include <lt/optim.h>
 #include <math.h>
 #include <setjmp.h>
@@ -15,8 +16,8 @@
 
 #include <cmocka.h>
 
-static lth_device *cpu[3][4], *reference;
-static const char *const names[3] = {"avx512", "avx2", "baseline"};
+static lth_device *cpu[TEST_N_SETS][4], *reference;
+static const char *const names[TEST_N_SETS] = {TEST_SETS};
 static uint64_t seed = 1;
 
 static float uniform(void) { /* -1..1 */
@@ -251,7 +252,7 @@ static void check(const spec *s, const char *name) {
     if (want.status < 0) {
         fail_msg("%s: %s", where, want.err.text);
     }
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         result first = {0};
         for (int t = 0; t < 4 && cpu[set][t]; t++) {
             snprintf(where, sizeof where, "%s, %s, %d threads", name, names[set], t + 1);
@@ -307,7 +308,7 @@ static int open_all(void **state) {
     (void)state;
     lth_error err = {0};
     assert_int_equal(lth_backend_reference.open(&reference, &(lth_device_opts){.threads = 1}, &err), LT_OK);
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         for (int t = 0; t < 4; t++) {
             const lth_device_opts opts = {.threads = t + 1, .isa = names[set]};
             err = (lth_error){0};
@@ -317,12 +318,12 @@ static int open_all(void **state) {
             }
         }
     }
-    assert_non_null(cpu[2][3]);
+    assert_non_null(cpu[TEST_BASELINE][3]);
     return 0;
 }
 static int close_all(void **state) {
     (void)state;
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         for (int t = 0; t < 4; t++) {
             lth_backend_cpu.close(cpu[set][t]);
         }

@@ -9,7 +9,7 @@ static const struct { const char *text; lth_op op; } op_names[] = {
 #include "engine/ops/ops.def"
 #undef LTH_OP
 };
-static const char *const sets[] = {"avx512", "avx2", "baseline"};
+static const char *const sets[] = {TEST_SETS};
 static const char *set;
 static lt_ctx ctx;
 
@@ -143,7 +143,7 @@ static void golden(void **state) {
         print_message("skipped: %s\n", g.error);
         skip();
     }
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < TEST_N_SETS; k++) {
         set = sets[k];
         lth_ctx_init(&ctx, LTH_TRAINER_THREAD);
         if (lth_engine_open(&ctx.engine, &lth_backend_cpu, &(lth_engine_opts){.threads = 2, .isa = set}, &ctx.error) < 0) {

@@ -152,7 +152,7 @@ static int run_golden_file(const gold_file *g) {
 
 /* Opens the engine on backend number `which`: 0 the reference, 1.. the cpu's instruction sets. False: this machine has it not. */
 static bool open_on(int which) {
-    static const char *const sets[] = {"reference", "avx512", "avx2", "baseline"};
+    static const char *const sets[] = {"reference", TEST_SETS};
     set = sets[which];
     lth_ctx_init(&ctx, LTH_TRAINER_THREAD);
     const lth_engine_opts opts = {.threads = 2, .isa = which ? set : NULL};
@@ -171,7 +171,7 @@ static UNUSED void golden_everywhere(void **state) {
     if (gold_open(&g, path)) {
         fail_msg("%s", g.error);
     }
-    for (int which = 0; which < 4; which++) {
+    for (int which = 0; which <= TEST_N_SETS; which++) {
         if (open_on(which)) {
             assert_true(run_golden_file(&g) > 0);
             lth_engine_free(ctx.engine);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "engine/autograd/tape.h"
 #include "engine/ops/shapes.h"
+#include "instruction_sets.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +17,18 @@
 
 static const lt_tensor_api *const T = &lth_tensor_table;
 static const lt_autograd_api *const A = &lth_autograd_table;
-static const char *const sets[] = {"avx512", "avx2", "baseline"};
+static const char *const sets[] = {TEST_SETS};
 static lt_ctx ctx;
 static char where[200];
 
 static bool open_on(const lth_backend *backend, const char *isa, int threads) {
     lth_ctx_init(&ctx, LTH_TRAINER_THREAD);
     if (lth_engine_open(&ctx.engine, backend, &(lth_engine_opts){.threads = threads, .isa = isa}, &ctx.error) < 0) {
+        static const char *told;
+        if (told != isa) {
+            print_message("%s\n", ctx.error.text);
+        }
+        told = isa;
         return false;
     }
     ctx.engine->grad_enabled = true;
@@ -161,7 +167,7 @@ static void dtypes_agree(void **state) {
         snprintf(where, sizeof where, "case %d, %s of %s on the reference", k, lth_op_name(cases[k].op), lth_dtype_name(dtype));
         outcome want = run(&cases[k], dtype);
         close_it();
-        for (int s = 0; s < 3; s++) {
+        for (int s = 0; s < TEST_N_SETS; s++) {
             outcome first = {0};
             for (int threads = 1; threads <= 3; threads += 2) {
                 if (!open_on(&lth_backend_cpu, sets[s], threads)) {
@@ -230,8 +236,8 @@ static void casts_agree(void **state) {
     const double values[] = {0, -0.0, 1, -1, 0.5, -2.5, 3.999, 255, 65504, 70000, -1e-6, 6e-8, 1e30, INFINITY, NAN, 1.00390625, 1e-40};
     for (lt_dtype from = LT_F64; from <= LT_BOOL; from++) {
         for (lt_dtype to = LT_F64; to <= LT_BOOL; to++) {
-            outcome o[4] = {0};
-            for (int s = 0; s < 4; s++) {
+            outcome o[TEST_N_SETS + 1] = {0};
+            for (int s = 0; s <= TEST_N_SETS; s++) {
                 if (!open_on(s ? &lth_backend_cpu : &lth_backend_reference, s ? sets[s - 1] : NULL, 1)) {
                     continue;
                 }
@@ -252,7 +258,7 @@ static void casts_agree(void **state) {
                 lth_step_end(ctx.engine);
                 close_it();
             }
-            for (int s = 0; s < 4; s++) {
+            for (int s = 0; s <= TEST_N_SETS; s++) {
                 drop(&o[s]);
             }
         }

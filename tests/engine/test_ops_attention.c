@@ -3,7 +3,7 @@
 #include "engine/autograd/tape.h"
 #include "test_reference.h"
 
-static const char *const sets[] = {"avx512", "avx2", "baseline"};
+static const char *const sets[] = {TEST_SETS};
 static uint64_t seed = 7;
 static double uniform(void) {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
@@ -133,10 +133,12 @@ static void compare(const shape *s, const char *set, const result *got, const re
 }
 static void open_engine(lt_ctx *ctx, const lth_backend *backend_, const char *set, int threads) {
     lth_ctx_init(ctx, LTH_TRAINER_THREAD);
-    lth_engine_open(&ctx->engine, backend_, &(lth_engine_opts){.threads = threads, .isa = set}, &ctx->error);
+    if (lth_engine_open(&ctx->engine, backend_, &(lth_engine_opts){.threads = threads, .isa = set}, &ctx->error) < 0) {
+        print_message("%s\n", ctx->error.text);
+    }
 }
 
-static void check(lt_ctx *reference, lt_ctx cpu[3][4], const shape *s, lt_dtype dtype, bool twice) {
+static void check(lt_ctx *reference, lt_ctx cpu[TEST_N_SETS][4], const shape *s, lt_dtype dtype, bool twice) {
     int64_t dims[4][4];
     int ndim[4];
     const int n = inputs(s, dims, ndim);
@@ -164,7 +166,7 @@ static void check(lt_ctx *reference, lt_ctx cpu[3][4], const shape *s, lt_dtype 
         gout[i] = (double)(int)(uniform() * 64) / 64;
     }
     result want = execute(reference, s, dtype, values, gout, twice);
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         result first = {0};
         for (int t = 0; t < 4 && cpu[set][t].engine; t++) {
             result got = execute(&cpu[set][t], s, dtype, values, gout, twice);
@@ -200,18 +202,18 @@ static const shape shapes[] = {
 
 static void against_reference(void **state) {
     const lt_dtype dtype = *(const lt_dtype *)*state;
-    lt_ctx reference, cpu[3][4] = {0};
+    lt_ctx reference, cpu[TEST_N_SETS][4] = {0};
     open_engine(&reference, &lth_backend_reference, NULL, 1);
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         for (int t = 0; t < 4; t++) {
             open_engine(&cpu[set][t], &lth_backend_cpu, sets[set], t + 1);
         }
     }
-    assert_non_null(cpu[2][3].engine);
+    assert_non_null(cpu[TEST_BASELINE][3].engine);
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         check(&reference, cpu, &shapes[k], dtype, k % 2);
     }
-    for (int set = 0; set < 3; set++) {
+    for (int set = 0; set < TEST_N_SETS; set++) {
         for (int t = 0; t < 4; t++) {
             lth_engine_free(cpu[set][t].engine);
         }

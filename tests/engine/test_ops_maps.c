@@ -118,7 +118,7 @@ static void ways(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (int set = 0; set < 3; set++) {
+        for (int set = 0; set < TEST_N_SETS; set++) {
             lth_array x = plain(4, cases[i].x, LT_F32, NULL), w = plain(4, cases[i].w, LT_F32, NULL), out = plain(4, cases[i].out, LT_F32, NULL);
             const lth_attrs attrs = {.i = {cases[i].stride, cases[i].stride, cases[i].padding, cases[i].padding, 1, 1, 1}};
             lth_call call = {.op = LTH_OP_CONV2D, .n_in = 2, .n_out = 1, .save = true, .attrs = &attrs, .in = {&x, &w}, .out = {&out}};

@@ -10,6 +10,7 @@ static const char *where;
 static void open_engine(const lth_backend *which, const char *isa, int threads) {
     lth_ctx_init(&ctx, LTH_TRAINER_THREAD);
     if (lth_engine_open(&ctx.engine, which, &(lth_engine_opts){.threads = threads, .isa = isa}, &ctx.error) < 0) {
+        print_message("%s\n", ctx.error.text);
         ctx.engine = NULL;
     }
     where = isa ? isa : "reference";
@@ -125,12 +126,12 @@ static void golden_reference(void **state) {
 }
 
 static void golden_cpu(void **state) {
-    static const char *const sets[] = {"avx512", "avx2", "baseline"};
+    static const char *const sets[] = {TEST_SETS};
     gold_file g;
     int ran = 0;
     (void)state;
     open_gold(&g);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < TEST_N_SETS; k++) {
         open_engine(&lth_backend_cpu, sets[k], 2);
         if (ctx.engine) {
             run_file(&g);

@@ -4,6 +4,7 @@
 #include "../golden/golden.h"
 #include "base/mem.h"
 #include "engine/nn/module.h"
+#include "instruction_sets.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 
 #include "../../plugins/resnet/resnet.c"
 
-static const char *const sets[] = {"avx512", "avx2", "baseline"};
+static const char *const sets[] = {TEST_SETS};
 typedef struct net { lt_ctx ctx; resnet model; } net;
 
 static bool open_net(net *n, const lth_backend *backend, const char *set, int threads) {
@@ -130,7 +131,7 @@ static void first_step(void **state) {
         fail_msg("%s", g.error);
     }
     const double loss = (double)*(const float *)gold_data(gold_find(&g, "loss"), GOLD_F32);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < TEST_N_SETS; k++) {
         int64_t bits = 0;
         for (int threads = 1; threads <= (k == 0 ? 4 : 2); threads++) {
             net n;
@@ -220,7 +221,7 @@ static void blocks(void **state) {
         const lt_activation act = acts[k / 2 % 3];
         float *want, *got;
         run_block(&lth_backend_reference, NULL, project, act, false, &want, NULL);
-        for (int s = -1; s < 3; s++) {
+        for (int s = -1; s < TEST_N_SETS; s++) {
             run_block(s < 0 ? &lth_backend_reference : &lth_backend_cpu, s < 0 ? NULL : sets[s], project, act, k / 6 == 0, &got, NULL);
             for (int i = 1; got && i <= (int)want[0]; i++) {
                 if (!(fabsf(got[i] - want[i]) <= 2e-6f + 1e-4f * fabsf(want[i]))) {

@@ -5,6 +5,7 @@
 #include "../golden/golden.h"
 #include "base/mem.h"
 #include "engine/optim/optim.h"
+#include "instruction_sets.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 #include "../../plugins/resnet/resnet.c"
 
 enum { BATCH = 8, PIXELS = 28 * 28 };
-static const char *const sets[] = {"avx512", "avx2", "baseline"};
+static const char *const sets[] = {TEST_SETS};
 static gold_file gold;
 
 /* ---- torch.optim.Adam(lr=1e-4), as the shipped component runs it ---- */
@@ -102,7 +103,7 @@ static void losses(void **state) {
     const bool whole = wanted && *wanted && strcmp(wanted, "0") != 0;
     const double *want = gold_data(gold_find(&gold, "loss"), GOLD_F64);
     int ran = 0;
-    for (int k = 0; k < 3 && !(whole && ran); k++) { /* the long run: on the best set only */
+    for (int k = 0; k < TEST_N_SETS && !(whole && ran); k++) { /* the long run: on the best set only */
         net n;
         double worst = 0;
         if (!open_net(&n, sets[k])) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/backends/backend.h"
 #include "engine/ops/ops.h"
+#include "instruction_sets.h"
 #include <lt/optim.h>
 #include <lt/tensor.h>
 #include <math.h>

@@ -5,7 +5,8 @@
 static gold_file gold;
 enum { N = 41, STEPS = 100 };
 static const struct { const lth_backend *backend; const char *isa; } places[] = {
-    {&lth_backend_reference, NULL}, {&lth_backend_cpu, "baseline"}, {&lth_backend_cpu, "avx2"}, {&lth_backend_cpu, "avx512"}};
+    {&lth_backend_reference, NULL}, {&lth_backend_cpu, "baseline"}, {&lth_backend_cpu, "avx2"}, {&lth_backend_cpu, "avx512"},
+    {&lth_backend_cpu, "avx512_bf16"}};
 
 /* False: this machine lacks the instruction set. */
 static bool have(int place) {
@@ -106,7 +107,7 @@ static void golden(void **state) {
             continue;
         }
         *end = 0;
-        for (int place = 0; place < 4 && have(place); place++) {
+        for (int place = 0; place < (int)(sizeof places / sizeof *places) && have(place); place++) {
             run_case(name, LT_F32, place, place == 1 ? 40 : -1);
             run_case(name, LT_F64, place, place == 2 ? 40 : -1);
         }

@@ -1,77 +1,13 @@
-/* backends/cpu/device.c - opening the CPU: which instruction set, how many threads; running chunks on the team; the vtable.
- * Refuses an instruction set it does not know or the machine does not have. Nothing of oneDNN is touched before the first primitive. */
+/* backends/cpu/device.c - opening the CPU: how many threads; running chunks on the team;
+ * the vtable. Nothing of oneDNN is touched before the first primitive. */
 #include "base/threads.h"
-#include "engine/backends/cpu/cpu.h"
+#include "engine/backends/cpu/sets.h"
 #include "engine/backends/cpu/wide/wide.h"
 #include <stdio.h>
 #include <stdlib.h>
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
-
-#define FILL_FROM(set)                                                                                                                     \
-    static void fill_##set(lth_cpu_isa *t) {                                                                                               \
-        lth_fill_elements_##set(t);                                                                                                        \
-        lth_fill_gemm_##set(t);                                                                                                            \
-        lth_fill_rows_##set(t);                                                                                                            \
-        lth_fill_map32_##set(t);                                                                                                           \
-        lth_fill_map64_##set(t);                                                                                                           \
-        lth_fill_rules_##set(t);                                                                                                           \
-        lth_fill_updates_##set(t);                                                                                                         \
-        lth_fill_pixels_##set(t);                                                                                                          \
-        lth_fill_attention_##set(t);                                                                                                       \
-        lth_fill_large_##set(t);                                                                                                       \
-        lth_fill_conv_##set(t);                                                                                                            \
-        lth_fill_losses_##set(t);                                                                                                          \
-        lth_fill_recurrent_##set(t);                                                                                                       \
-        lth_fill_small_##set(t);                                                                                                           \
-        lth_fill_channels_##set(t);                                                                                                            \
-    }
-FILL_FROM(baseline)
-static bool always(void) { return true; }
-#if defined(__x86_64__)
-FILL_FROM(avx2)
-FILL_FROM(avx512)
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-static bool has_avx512(void) {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-}
-#endif
-static const struct {
-    const char *key, *name;
-    bool (*has)(void);
-    void (*fill)(lth_cpu_isa *);
-} sets[] = {
-    /* best first */
-#if defined(__x86_64__)
-    {"avx512", "AVX-512", has_avx512, fill_avx512},
-    {"avx2", "AVX2", has_avx2, fill_avx2},
-#endif
-    {"baseline", "baseline", always, fill_baseline},
-};
-enum { SETS = sizeof sets / sizeof *sets };
-
-static lt_status choose_isa(lth_device *d, const char *wanted, lth_error *err) {
-    for (int i = 0; i < SETS; i++) {
-        if (wanted && strcmp(wanted, sets[i].key) != 0) {
-            continue;
-        }
-        if (sets[i].has()) {
-            sets[i].fill(&d->isa);
-            d->isa.name = sets[i].name;
-            d->onednn.isa = wanted ? sets[i].key : NULL;
-            return LT_OK;
-        }
-        if (wanted) {
-            return lth_fail(
-                err, LT_EUNSUPPORTED,
-                "instruction set \"%s\" (LTHOST_ISA): this machine does not have it; choose a lower one of avx512, avx2, baseline", wanted);
-        }
-    }
-    return lth_fail(err, LT_EINVAL, "instruction set \"%s\" (LTHOST_ISA) is unknown; choose one of avx512, avx2, baseline",
-                    wanted ? wanted : "");
-}
 
 static void cpu_close(lth_device *d) {
     if (!d) {
@@ -91,7 +27,7 @@ static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_err
         return lth_fail(err, LT_ENOMEM, "no memory for the CPU device");
     }
     const char *wanted = opts && opts->isa ? opts->isa : getenv("LTHOST_ISA");
-    const lt_status status = choose_isa(d, wanted && *wanted ? wanted : NULL, err);
+    const lt_status status = lth_cpu_choose_set(d, wanted && *wanted ? wanted : NULL, err);
     if (status < 0) {
         lth_free(d);
         return status;

@@ -274,5 +274,8 @@ LTH_ISA_FILL(baseline)
 #if defined(__x86_64__)
 LTH_ISA_FILL(avx2)
 LTH_ISA_FILL(avx512)
+/* AVX512_BF16: as AVX-512 but for these; each leaves to AVX-512 what is not bf16. */
+void lth_fill_large_avx512_bf16(lth_cpu_isa *t);
+void lth_fill_narrow_avx512_bf16(lth_cpu_isa *t);
 #endif
 #endif

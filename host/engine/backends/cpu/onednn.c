@@ -70,9 +70,10 @@ static lt_status open_engine(lth_onednn *o, lth_error *err) {
     }
 #if defined(__x86_64__)
     if (o->isa) { /* refused once a primitive exists in this process: then the best set stays */
-        dnnl_set_max_cpu_isa(!strcmp(o->isa, "avx512") ? dnnl_cpu_isa_avx512_core
-                             : !strcmp(o->isa, "avx2") ? dnnl_cpu_isa_avx2
-                                                       : dnnl_cpu_isa_sse41);
+        dnnl_set_max_cpu_isa(!strcmp(o->isa, "avx512_bf16") ? dnnl_cpu_isa_avx512_core_bf16
+                             : !strcmp(o->isa, "avx512")    ? dnnl_cpu_isa_avx512_core
+                             : !strcmp(o->isa, "avx2")      ? dnnl_cpu_isa_avx2
+                                                            : dnnl_cpu_isa_sse41);
     }
 #endif
     dnnl_engine_t engine = NULL;
