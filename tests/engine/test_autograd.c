@@ -348,6 +348,35 @@ static void test_custom_op(void **state) {
     assert_int_equal(destroyed, forwards);
 }
 
+/* y = x; its backward hands the arriving gradient on as it is, and keeps a copy. */
+static lt_tensor *copy_kept;
+static lt_status pass_forward(lt_ctx *c, const lt_custom_call *call) {
+    assert_int_equal((uintptr_t)call->context % 16, 0);
+    return T->copy_(c, call->outputs[0], call->inputs[0]) ? LT_OK : c->error.code;
+}
+static lt_status pass_backward(lt_ctx *c, const lt_custom_call *call) {
+    assert_null(call->grad_inputs[0]);
+    assert_true(at(call->inputs[0], 1) == at(call->outputs[0], 1));
+    call->grad_inputs[0] = call->grad_outputs[0];
+    copy_kept = T->clone(c, call->grad_outputs[0]);
+    return c->error.code;
+}
+static const lt_custom_op pass_op = {.struct_size = sizeof(lt_custom_op), .name = "pass", .shape = square_shape, .forward = pass_forward,
+                                     .backward = pass_backward};
+
+/* What lt/autograd.h says of grad_outputs: valid in the call, may become grad_inputs; a clone stays, whatever their memory is used for then. */
+static void test_custom_op_hands_gradients_on(void **state) {
+    (void)state;
+    lt_tensor *x = leaf(LT_F32, SHAPE(300, 400)), *h = T->mul_scalar(&ctx, x, 2); /* large: memory that the step uses again */
+    lt_tensor *y = A->custom_apply(&ctx, &pass_op, &h, 1, &(char){1}, 1);
+    lt_tensor *z = T->mul(&ctx, T->add(&ctx, y, h), T->exp(&ctx, T->mul_scalar(&ctx, h, 0)));
+    backward(total(T->mul(&ctx, T->mul_scalar(&ctx, z, 3), T->exp(&ctx, T->mul_scalar(&ctx, x, 0)))));
+    for (int64_t i = 0; i < lth_numel(x); i += 777) {
+        assert_true(at(copy_kept, i) == 3);
+        assert_true(at(x->grad, i) == 12); /* 3 * 2 by y, 3 * 2 by h */
+    }
+}
+
 static lt_status lazy(lt_ctx *c, const lt_custom_call *call) {
     (void)c, (void)call;
     return LT_EINVAL;
@@ -432,7 +461,8 @@ int main(void) {
         TEST(test_finite_differences), TEST(test_gradcheck_can_fail), TEST(test_unused_and_detached), TEST(test_no_grad),
         TEST(test_requires_grad_is_refused), TEST(test_loss_is_checked), TEST(test_scale_and_second_backward), TEST(test_backward_reuses_memory),
         TEST(test_parameters_memory),
-        TEST(test_retained_are_cut_loose), TEST(test_changed_values_are_found), TEST(test_custom_op), TEST(test_custom_ops_that_fail),
+        TEST(test_retained_are_cut_loose), TEST(test_changed_values_are_found), TEST(test_custom_op),
+        TEST(test_custom_op_hands_gradients_on), TEST(test_custom_ops_that_fail),
         TEST(test_no_allocation_after_warm_up), cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

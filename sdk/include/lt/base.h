@@ -13,7 +13,7 @@
  *               NULL, NAN, 0 or a negative status. Given a NULL that an earlier failure made, it does nothing.
  *               So a hook may chain calls without tests and end with `return lt_ctx_status(ctx);`.
  *   Shapes:     B batch, C channels or classes, H height, W width, O out channels, N rows, T time.
- *   Since:      ABI minor in which a function came; no mark: 0.1.
+ *   Since:      marks begin when 1.0 is frozen; until then a plugin and its host have the same 0.N, so all of it is there.
  * It holds no state and needs no library: no function of the host is linked, all come through tables. */
 #ifndef LT_BASE_H
 #define LT_BASE_H
@@ -151,32 +151,42 @@ LT_INLINE void *lt_alloc(lt_ctx *ctx, size_t bytes) { return lt__base->alloc(ctx
 /* Accepts NULL. [any] */
 LT_INLINE void lt_free(lt_ctx *ctx, void *memory) { lt__base->free(ctx, memory); }
 
-/* Write or read one value of a component's state; in save and load hooks only. Text and bytes read are host-owned, valid during
- * the hook. state_version is the `state_version` of the component that wrote it. [trainer] */
+/* ---- one value of a component's state: in save and load hooks only, with what the hook was given [trainer] ----
+ * Putting copies the value. LT_EINVAL: no key, a key put twice, a value that is NULL; LT_ENOMEM. Getting: LT_EINVAL for no key, LT_EFORMAT for a
+ * value of another type. Texts and bytes that are read are the host's, valid during the hook. */
+/* An integer under key. */
 LT_INLINE void lt_state_put_i64(lt_ctx *ctx, lt_state_writer *out, const char *key, int64_t value) {
     lt__base->state_put_i64(ctx, out, key, value);
 }
+/* A double under key; every bit is kept, NaN and infinities too. */
 LT_INLINE void lt_state_put_f64(lt_ctx *ctx, lt_state_writer *out, const char *key, double value) {
     lt__base->state_put_f64(ctx, out, key, value);
 }
+/* A text under key, NUL-terminated. */
 LT_INLINE void lt_state_put_text(lt_ctx *ctx, lt_state_writer *out, const char *key, const char *value) {
     lt__base->state_put_text(ctx, out, key, value);
 }
+/* size bytes under key; data may be NULL where size is 0. */
 LT_INLINE void lt_state_put_bytes(lt_ctx *ctx, lt_state_writer *out, const char *key, const void *data, size_t size) {
     lt__base->state_put_bytes(ctx, out, key, data, size);
 }
+/* The integer under key, or fallback where it is absent. */
 LT_INLINE int64_t lt_state_get_i64(lt_ctx *ctx, const lt_state_reader *in, const char *key, int64_t fallback) {
     return lt__base->state_get_i64(ctx, in, key, fallback);
 }
+/* The double under key, or fallback. */
 LT_INLINE double lt_state_get_f64(lt_ctx *ctx, const lt_state_reader *in, const char *key, double fallback) {
     return lt__base->state_get_f64(ctx, in, key, fallback);
 }
+/* The text under key, NUL-terminated, or fallback (may be NULL). */
 LT_INLINE const char *lt_state_get_text(lt_ctx *ctx, const lt_state_reader *in, const char *key, const char *fallback) {
     return lt__base->state_get_text(ctx, in, key, fallback);
 }
+/* The bytes under key, *size of them; NULL and 0, no error, where the key is absent. */
 LT_INLINE const void *lt_state_get_bytes(lt_ctx *ctx, const lt_state_reader *in, const char *key, size_t *size) {
     return lt__base->state_get_bytes(ctx, in, key, size);
 }
+/* state_version of the component that wrote this state. */
 LT_INLINE uint32_t lt_state_version(lt_ctx *ctx, const lt_state_reader *in) { return lt__base->state_version(ctx, in); }
 
 LT_END

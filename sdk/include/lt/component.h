@@ -7,6 +7,9 @@
  *         .on_validation_end = on_validation_end,
  *         .base.flags = LT_CALLBACK_LAST);
  *
+ * Hooks without a mark of their own: [trainer]; what they are given is borrowed. A hook returns LT_OK or what lt_fail gave it, and fails, too, if it
+ * leaves a failure in ctx.
+ *
  * Besides its hooks an author may set base.flags, base.state_version, base.get_interface, base.construct and base.destroy.
  * This header does not ship a component: lt/plugin.h does. */
 #ifndef LT_COMPONENT_H

@@ -262,7 +262,8 @@ LT_INLINE lt_module *lt_nn_residual_of(lt_ctx *ctx, lt_module *shortcut, lt_acti
 LT_INLINE lt_status lt_nn_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b) {
     return lt__nn->init(ctx, module, name, how, a, b);
 }
-/* A parameter of the model's own, f32, every element = fill at first; the model's for its life. LT_EUNSUPPORTED for other dtypes. */
+/* A parameter of the model's own, every element = fill at first; the model's for its life. dtype is LT_F32, LT_EUNSUPPORTED for others: like all
+ * parameters it then has the dtype of trainer.precision. LT_EINVAL for its name and shape. */
 LT_INLINE lt_tensor *lt_parameter(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
     return lt__nn->parameter(ctx, name, dtype, ndim, shape, fill);
 }
@@ -278,6 +279,7 @@ LT_INLINE lt_tensor *lt_buffer_of(lt_ctx *ctx, lt_module *module, const char *na
                                   double fill) {
     return lt__nn->buffer(ctx, module, name, dtype, ndim, shape, fill);
 }
+/* The same of the model's own. */
 LT_INLINE lt_tensor *lt_buffer(lt_ctx *ctx, const char *name, lt_dtype dtype, int32_t ndim, const int64_t *shape, double fill) {
     return lt__nn->buffer(ctx, NULL, name, dtype, ndim, shape, fill);
 }

@@ -257,7 +257,8 @@ LT_INLINE const double *lt_doubles(lt_ctx *ctx, lt_tensor *x) { return lt__tenso
 /* Fills out (its struct_size set by the caller) with the memory of x, valid as long as x; access is LT_READ, LT_WRITE or both. x is made
  * row-major contiguous first where it is not and access is LT_READ alone. Writing what backward still needs is LT_ESTATE. */
 LT_INLINE lt_status lt_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out) { return lt__tensor->raw(ctx, x, access, out); }
-/* Keeps x beyond its step; returns x, now owned by the caller, who calls lt_release. The memory is not moved. */
+/* Keeps x beyond its step; returns x, now owned by the caller, who calls lt_release, once for each lt_retain. The memory is not moved; its history
+ * goes with the step. LT_ENOMEM. */
 LT_INLINE lt_tensor *lt_retain(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->retain(ctx, x); }
 /* Gives up what lt_retain kept; accepts NULL. */
 LT_INLINE void lt_release(lt_ctx *ctx, lt_tensor *x) { lt__tensor->release(ctx, x); }

@@ -102,11 +102,12 @@ LT_INLINE lt_tensor *lt_batch_key(lt_ctx *ctx, const lt_batch *batch, const char
 LT_INLINE const void *lt_batch_bytes(lt_ctx *ctx, const lt_batch *batch, int32_t index, size_t *size) {
     return lt__trainer->batch_bytes(ctx, batch, index, size);
 }
-/* The part of a combined batch that one loader gave, by number or by key; NULL, no error, where that loader is through (LT_COMBINE_MAX_SIZE).
+/* The part of a combined batch that one loader gave, by number; NULL, no error, where that loader is through (LT_COMBINE_MAX_SIZE).
  * LT_EINDEX, LT_EABSENT; LT_EDTYPE where the batch is not combined. */
 LT_INLINE const lt_batch *lt_batch_part(lt_ctx *ctx, const lt_batch *batch, int32_t index) {
     return lt__trainer->batch_part(ctx, batch, index, NULL);
 }
+/* The same by key. */
 LT_INLINE const lt_batch *lt_batch_part_key(lt_ctx *ctx, const lt_batch *batch, const char *key) {
     return lt__trainer->batch_part(ctx, batch, 0, key);
 }
@@ -138,12 +139,14 @@ LT_INLINE void lt_log_value(lt_ctx *ctx, const char *name, double value, uint32_
 LT_INLINE double lt_metric(lt_ctx *ctx, const char *name) { return lt__trainer->metric(ctx, name); }
 /* Whether it was. */
 LT_INLINE bool lt_has_metric(lt_ctx *ctx, const char *name) { return lt__trainer->has_metric(ctx, name); }
-/* The metrics of a table (LT_METRICS_*), in the order first logged: number, then name and value of one. LT_EINDEX. Names: the host's. */
+/* Metrics in a table (LT_METRICS_*); 0, no error, for another number. */
 LT_INLINE int32_t lt_metric_count(lt_ctx *ctx, int32_t table) { return lt__trainer->metric_count(ctx, table); }
+/* Name of one of them, in the order first logged, and its value into *value (or NULL); the host's, for the stage. NULL, no
+ * error, beyond the last. */
 LT_INLINE const char *lt_metric_at(lt_ctx *ctx, int32_t table, int32_t index, double *value) {
     return lt__trainer->metric_at(ctx, table, index, value);
 }
-/* Hands a text to the loggers that take texts. Copied. */
+/* Hands a text to the loggers that take texts; name and text are copied. NULL does nothing. */
 LT_INLINE void lt_log_text(lt_ctx *ctx, const char *name, const char *text) { lt__trainer->log_text(ctx, name, text); }
 
 /* ---- control [trainer] ---- */
