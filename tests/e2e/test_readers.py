@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 
@@ -48,6 +49,30 @@ class H5py(ReadersBase):
         self.lthost("predict", "-c", config, "--trainer.limit_predict_batches=3", says="predictions of 48 samples")
         found = self.reader("check_h5.py", os.path.join(self.run_dir(), "predict-0", "predictions.h5"), "--group", "/")
         self.assertIn(["predictions", [48, 10], "float32"], found)
+
+
+class Text(harness.Test):
+    def test_recipe_of_the_documentation(self):
+        """Prompts come back as they stand in the part of the text that was set aside, whatever their alphabet; what follows is of the same one."""
+        text = "".join(f"Zeile {i}: größer als {i * i % 97}, 界 {i % 7}!\n" for i in range(300))
+        with open(self.path("text.txt"), "w", encoding="utf-8") as file:
+            file.write(text)
+        config = self.config(model={"class_path": "GPT", "init_args": {"vocab_size": len(set(text)), "block_size": 16, "n_layer": 1, "n_head": 2,
+                                                                       "n_embd": 16, "max_new_tokens": 5}},
+                             data={"class_path": "TextFile", "init_args": {"path": self.path("text.txt"), "block_size": 16, "batch_size": 2}},
+                             trainer={"max_steps": 2, "limit_val_batches": 0, "limit_predict_batches": 1})
+        self.lthost("fit", "-c", config)
+        self.lthost("predict", "-c", config, "--ckpt_path", "last", says="predictions of 2 samples")
+        with open(os.path.join(harness.SOURCE, "docs", "checkpoints.md"), encoding="utf-8") as file:
+            recipe = re.search(r"## Text from tokens\n.*?```python\n(.*?)```", file.read(), re.S).group(1)
+        with open(self.path("recipe.py"), "w", encoding="utf-8") as file:
+            file.write(recipe)
+        printed = self.reader("run_recipe.py", self.path("recipe.py"), self.run_dir())
+        rest = text[int(len(text) * 0.9):]
+        self.assertTrue(printed.startswith(rest[:16]), printed)
+        self.assertIn(rest[16:32], printed)
+        self.assertEqual(len(printed), 2 * (16 + 5 + 1))
+        self.assertLessEqual(set(printed), set(text))
 
 
 class TensorBoard(ReadersBase):
