@@ -35,6 +35,7 @@ typedef struct lt_component { /* first member of every kind's struct, as `base` 
 
 /* The type of a component without parameters and state: LT_CALLBACK(Hello, lt_nothing, "...", ...). */
 typedef struct lt_nothing { char unused; } lt_nothing;
+/* Its schema: nothing to bind, nothing to save; static. [any] */
 static inline __attribute__((unused)) const lt_params *lt_nothing_params(void) {
     static const lt_params none = {sizeof(lt_params), sizeof(lt_param), sizeof(lt_nothing), 0, NULL};
     return &none;
