@@ -28,7 +28,8 @@ typedef struct gold_record {
 
 typedef struct gold_file {
     gold_record *records;
-    size_t count;
+    size_t count, buckets;
+    uint32_t *index; /* by name: 1 + number of a record, 0: none; `buckets` places, a power of 2 */
     unsigned char *data;
     char error[256];
 } gold_file;
@@ -72,9 +73,28 @@ static inline GOLD_UNUSED size_t gold__parse(const unsigned char *bytes, size_t 
     return data;
 }
 
+static inline GOLD_UNUSED size_t gold__hash(const char *name) {
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *name; name++) { h = (h ^ (unsigned char)*name) * 0x100000001B3u; }
+    return (size_t)(h ^ h >> 32);
+}
+
+static inline GOLD_UNUSED int gold__index(gold_file *g) {
+    for (g->buckets = 16; g->buckets < 2 * g->count; g->buckets *= 2) {}
+    g->index = calloc(g->buckets, sizeof *g->index);
+    for (size_t i = 0; g->index && i < g->count; i++) {
+        size_t at = gold__hash(g->records[i].name) & (g->buckets - 1);
+        while (g->index[at]) { at = (at + 1) & (g->buckets - 1); }
+        g->index[at] = (uint32_t)i + 1;
+    }
+    return g->index ? 0 : -1;
+}
+
 static inline GOLD_UNUSED void gold_close(gold_file *g) {
     free(g->records);
     free(g->data);
+    free(g->index);
+    g->index = NULL;
     g->records = NULL;
     g->data = NULL;
     g->count = 0;
@@ -118,6 +138,7 @@ static inline GOLD_UNUSED int gold_open(gold_file *g, const char *path) {
         g->records[i].data = g->data + used;
         used += (n + 63) / 64 * 64;
     }
+    if (gold__index(g)) { return gold__fail(g, bytes, path, "out of memory"); }
     free(bytes);
     return 0;
 }
@@ -129,8 +150,9 @@ static inline GOLD_UNUSED __attribute__((format(printf, 2, 3))) const gold_recor
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    for (size_t i = 0; i < g->count; i++) {
-        if (!strcmp(g->records[i].name, name)) { return &g->records[i]; }
+    for (size_t at = gold__hash(name); g->index[at & (g->buckets - 1)]; at++) {
+        const gold_record *r = &g->records[g->index[at & (g->buckets - 1)] - 1];
+        if (!strcmp(r->name, name)) { return r; }
     }
     return NULL;
 }

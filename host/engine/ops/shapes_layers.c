@@ -148,13 +148,13 @@ lt_status lth_shape_pool2d(lth_call *call, lth_error *err) {
             return lth_fail(err, LT_EINVAL, "%s: kernel %lld, stride %lld, padding %lld: kernel and stride must be 1 or more, padding at most half the kernel",
                             name_of(call), (long long)kernel, (long long)stride, (long long)padding);
         }
-        int64_t room = x->shape[2 + axis] + 2 * padding - kernel;
-        if (room < 0) {
-            return no_output(call, axis, kernel, err);
-        }
-        int64_t size = (room + (i[6] ? stride - 1 : 0)) / stride + 1;
-        if (i[6] && (size - 1) * stride >= x->shape[2 + axis] + padding) {
+        /* with ceil_mode the last window may reach over the edge, the only one too */
+        int64_t room = x->shape[2 + axis] + 2 * padding - kernel + (i[6] ? stride - 1 : 0), size = room < 0 ? 0 : room / stride + 1;
+        if (i[6] && size > 0 && (size - 1) * stride >= x->shape[2 + axis] + padding) {
             size--; /* the last window would begin in the padding on the right */
+        }
+        if (size < 1) {
+            return no_output(call, axis, kernel, err);
         }
         shape[2 + axis] = size;
     }

@@ -201,7 +201,7 @@ lt_status lth_cpu_zero(lth_device *d, void *memory, size_t bytes, lth_error *err
     return LT_OK;
 }
 bool lth_cpu_no_gradient(lth_device *d, const lth_call *call) {
-    if (call->grad_out[0]) {
+    if (call->grad_out[0] && lth_count(call->grad_out[0]) > 0) { /* of an empty output nothing arrives: products over it run over no batch at all */
         return false;
     }
     for (int i = 0; i < call->n_in; i++) {

@@ -67,8 +67,8 @@ static double binary_slope(lth_op op, int k, double a, double b) {
     case LTH_OP_ADD: return 1;
     case LTH_OP_SUB: return k ? -1 : 1;
     case LTH_OP_MUL: return k ? a : b;
-    case LTH_OP_MAXIMUM: return a == b ? 0.5 : (a > b || isnan(a)) == !k;
-    case LTH_OP_MINIMUM: return a == b ? 0.5 : (a < b || isnan(a)) == !k;
+    case LTH_OP_MAXIMUM: return a == b ? 0.5 : k ? !(a > b) : !(b > a); /* beside a NaN both get all, as in PyTorch */
+    case LTH_OP_MINIMUM: return a == b ? 0.5 : k ? !(a < b) : !(b < a);
     case LTH_OP_POW:
         if (k) { /* 0 to the power of b stands still where b grows */
             return a == 0 && b >= 0 ? 0 : pow(a, b) * log(a);
@@ -189,6 +189,11 @@ static bool inside(double x, double low, double high) { return (low == -INFINITY
 
 static double softplus(double x, double beta, double threshold) { return x * beta > threshold ? x : log1p(exp(x * beta)) / beta; }
 
+/* PyTorch's short ways for common exponents differ from pow in what they make of -0 and of infinities. */
+static double power(double x, double e) {
+    return e == 0.5 ? sqrt(x) : e == -0.5 ? 1 / sqrt(x) : e == -1 ? 1 / x : e == -2 ? 1 / (x * x) : pow(x, e);
+}
+
 static double unary_value(const lth_call *call, double x) {
     switch (call->op) {
     case LTH_OP_ADD_SCALAR: return x + scalar_of(call);
@@ -201,7 +206,7 @@ static double unary_value(const lth_call *call, double x) {
     case LTH_OP_RELU: return ref_activate(LT_ACT_RELU, x);
     case LTH_OP_TANH: return tanh(x);
     case LTH_OP_SIGMOID: return ref_activate(LT_ACT_SIGMOID, x);
-    case LTH_OP_POW_SCALAR: return pow(x, scalar_of(call));
+    case LTH_OP_POW_SCALAR: return power(x, scalar_of(call));
     case LTH_OP_CLAMP: return clamped(x, number_of(call, 0), number_of(call, 1));
     case LTH_OP_RSQRT: return 1 / sqrt(x);
     case LTH_OP_SIN: return sin(x);
@@ -236,7 +241,7 @@ static double unary_slope(const lth_call *call, double x, double y) {
     case LTH_OP_RELU: return y <= 0 ? 0 : 1;
     case LTH_OP_TANH: return 1 - y * y;
     case LTH_OP_SIGMOID: return (1 - y) * y;
-    case LTH_OP_POW_SCALAR: e = scalar_of(call); return e == 0 ? 0 : e * pow(x, e - 1);
+    case LTH_OP_POW_SCALAR: e = scalar_of(call); return e == 0 ? 0 : e * power(x, e - 1);
     case LTH_OP_CLAMP: return inside(x, number_of(call, 0), number_of(call, 1));
     case LTH_OP_RSQRT: return -0.5 * y * y * y;
     case LTH_OP_SIN: return cos(x);

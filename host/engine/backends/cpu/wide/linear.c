@@ -50,7 +50,7 @@ static double activated(int act, double z) {
 static double slope(int act, double z, double y) {
     double t;
     switch (act) {
-    case LT_ACT_RELU: return y > 0;
+    case LT_ACT_RELU: return !(y <= 0); /* a NaN stays */
     case LT_ACT_TANH: return 1 - y * y;
     case LT_ACT_SIGMOID: return y * (1 - y);
     case LT_ACT_GELU: return 0.5 * (1 + erf(z * M_SQRT1_2)) + z * exp(-0.5 * z * z) * (0.5 * M_2_SQRTPI * M_SQRT1_2);

@@ -60,6 +60,9 @@ static place F(place_of)(const lth_attrs *a, int axis, int64_t o, int64_t in, in
     } else if (a->f[axis] > 0) {
         scale = (T)(1 / a->f[axis]);
     }
+    if (out == in || (!linear && out == 2 * in)) { /* whatever the scale, as ATen/native/UpSample.h */
+        return (place){.low = out == in ? o : o / 2, .high = out == in ? o : o / 2};
+    }
     T at = linear && !a->i[1] ? scale * ((T)o + (T)0.5) - (T)0.5 : scale * (T)o;
     at = at < 0 ? 0 : at;
     place p = {.low = lth_min64((int64_t)at, in - 1)};
