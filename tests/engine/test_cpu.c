@@ -237,7 +237,7 @@ static void test_labels(void **state) {
     lth_call call = {.op = LTH_OP_CROSS_ENTROPY, .n_in = 2, .n_out = 1, .in = {&in, &t}, .out = {&out}, .attrs = &attrs, .workspace = work,
                      .workspace_bytes = sizeof work};
     assert_int_equal(lth_backend_cpu.kernels[LTH_OP_CROSS_ENTROPY]->forward(cpu[TEST_BASELINE][0], &call, &err), LT_EINDEX);
-    assert_non_null(strstr(err.text, "row 2 has the label 3, outside 0..2 (C = 3)"));
+    assert_non_null(strstr(err.text, "target has label 3 in row 2, outside 0..2 (C = 3)"));
 }
 static void test_reduce(void **state) {
     (void)state;

@@ -73,7 +73,7 @@ static void test_refusals_name_shapes(void **state) {
     REFUSES(T->linear(&ctx, zeros(SHAPE(64, 785)), zeros(SHAPE(128, 784)), NULL, 0), LT_ESHAPE,
             "linear: x (64, 785) does not fit weight (128, 784): the last dimension of x must be 784");
     REFUSES(T->linear(&ctx, zeros(SHAPE(2, 3)), zeros(SHAPE(4, 3)), zeros(SHAPE(5)), 0), LT_ESHAPE,
-            "linear: bias (5) does not fit: weight has that many rows, so it must be (4)");
+            "linear: bias (5) does not fit x (2, 3): weight has that many rows, so it must be (4)");
     REFUSES(T->add(&ctx, zeros(SHAPE(2, 3)), zeros(SHAPE(4, 1, 2))), LT_ESHAPE,
             "add: a (2, 3) and b (4, 1, 2) do not broadcast: counted from the end, sizes must be equal or 1");
     REFUSES(T->mul(&ctx, zeros(SHAPE(2)), labels(SHAPE(2))), LT_EDTYPE, "mul: a is f32 and b is i64, but they must be the same; use lt_cast");

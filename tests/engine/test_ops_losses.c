@@ -46,7 +46,7 @@ static void test_refusals(void **state) {
     REFUSES(T->bce_with_logits(&ctx, x, half, &weight), LT_ESHAPE, "bce_with_logits: weight (2) does not broadcast to x (2, 3)");
     REFUSES(T->cross_entropy(&ctx, x, labels, &classes), LT_ESHAPE, "cross_entropy: weight (2) does not fit");
     REFUSES(T->cross_entropy(&ctx, x, labels, NULL), LT_EINDEX, "label");
-    REFUSES(T->nll_loss(&ctx, x, labels, NULL), LT_EINDEX, "nll_loss: label 3 in row 1 is outside 0..2 (C = 3)");
+    REFUSES(T->nll_loss(&ctx, x, labels, NULL), LT_EINDEX, "nll_loss: target has label 3 in row 1, outside 0..2 (C = 3)");
     REFUSES(T->nll_loss(&ctx, x, half, NULL), LT_EDTYPE, "nll_loss: target is f32, but must be i64");
     REFUSES(T->cross_entropy(&ctx, x, half, &skips), LT_EINVAL, "ignore_index is for labels");
     REFUSES(T->cross_entropy(&ctx, x, narrow, NULL), LT_ESHAPE, "cross_entropy: target (2) does not fit logits (2, 3): target must be (2, 3)");

@@ -195,7 +195,7 @@ static void label_errors(void **state) {
     take(&r, 1, values(LT_I64, 1, &n, (double[]){0, 3, 4}));
     r.out = make(LT_F32, 0, none);
     assert_int_equal(forward(&r, &err), LT_EINDEX);
-    assert_string_equal(err.text, "cross_entropy: label 4 in row 2 is outside 0..3 (C = 4)");
+    assert_string_equal(err.text, "cross_entropy: target has label 4 in row 2, outside 0..3 (C = 4)");
     r.attrs.i[1] = 1, r.attrs.i[2] = 4;
     forward_good(&r);
     assert_true(fabs(get(&r.out, 0) - log(4)) < 1e-6);

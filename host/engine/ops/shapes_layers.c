@@ -13,8 +13,8 @@ lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t
         return LT_OK;
     }
     if (v->ndim != 1 || v->shape[0] != size) {
-        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit: %s, so it must be (%lld)", name_of(call), name, lth_shown(v).text, why,
-                        (long long)size);
+        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: %s, so it must be (%lld)", name_of(call), name, lth_shown(v).text,
+                        lth_shown(call->in[0]).text, why, (long long)size);
     }
     return lth_need_same_dtype(call, 0, "x", k, name, err);
 }
@@ -275,13 +275,17 @@ static lt_status check_mask(const lth_call *call, const lth_array *mask, const i
     if (!mask) {
         return LT_OK;
     }
-    bool fits = mask->ndim <= 4 && (mask->dtype == LT_BOOL || mask->dtype == call->in[0]->dtype);
+    if (mask->dtype != LT_BOOL && mask->dtype != call->in[0]->dtype) {
+        return lth_fail(err, LT_EDTYPE, "%s: mask is %s, but must be bool or %s; use lt_cast", name_of(call), lth_dtype_name(mask->dtype),
+                        lth_dtype_name(call->in[0]->dtype));
+    }
+    bool fits = mask->ndim <= 4;
     for (int d = 0; fits && d < mask->ndim; d++) {
         fits = mask->shape[d] == 1 || mask->shape[d] == scores[4 - mask->ndim + d];
     }
     if (!fits) {
-        return lth_fail(err, LT_ESHAPE, "%s: mask %s of %s does not fit: it must broadcast to (%lld, %lld, %lld, %lld) and be bool or as q",
-                        name_of(call), lth_shown(mask).text, lth_dtype_name(mask->dtype), (long long)scores[0], (long long)scores[1], (long long)scores[2],
+        return lth_fail(err, LT_ESHAPE, "%s: mask %s does not fit: it must broadcast to (%lld, %lld, %lld, %lld)",
+                        name_of(call), lth_shown(mask).text, (long long)scores[0], (long long)scores[1], (long long)scores[2],
                         (long long)scores[3]);
     }
     return LT_OK;

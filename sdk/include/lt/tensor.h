@@ -503,7 +503,8 @@ LT_INLINE lt_tensor *lt_mse_loss(lt_ctx *ctx, lt_tensor *x, lt_tensor *target) {
 LT_INLINE lt_tensor *lt_mse_loss_with(lt_ctx *ctx, lt_tensor *x, lt_tensor *target, lt_reduction reduction) {
     return lt__tensor->mse_loss(ctx, x, target, reduction);
 }
-/* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. */
+/* logits (B, C), target (B) i64 -> () f32: the share of rows whose first maximum is the target; no gradient. LT_EINDEX: a label
+ * outside 0..C-1. */
 LT_INLINE lt_tensor *lt_accuracy(lt_ctx *ctx, lt_tensor *logits, lt_tensor *target) { return lt__tensor->accuracy(ctx, logits, target); }
 
 /* ---- transformers [trainer] ----

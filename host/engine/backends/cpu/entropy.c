@@ -76,7 +76,7 @@ static lt_status look_at_labels(entropy *e, lth_error *err) {
             continue;
         }
         if (label < 0 || label >= e->C) {
-            return lth_fail(err, LT_EINDEX, "%s: label %lld in row %lld is outside 0..%lld (C = %lld)", e->logits ? "cross_entropy" : "nll_loss",
+            return lth_fail(err, LT_EINDEX, "%s: target has label %lld in row %lld, outside 0..%lld (C = %lld)", e->logits ? "cross_entropy" : "nll_loss",
                             (long long)label, (long long)r, (long long)e->C - 1, (long long)e->C);
         }
         total += weight_of(e, label);

@@ -113,8 +113,8 @@ static lt_status count_labels(const entropy *e, int64_t *counted, lth_error *err
             continue;
         }
         if (t < 0 || t >= e->cols) {
-            return lth_fail(err, LT_EINDEX, "cross_entropy: row %lld has the label %lld, outside 0..%lld (C = %lld)", (long long)r,
-                            (long long)t, (long long)(e->cols - 1), (long long)e->cols);
+            return lth_fail(err, LT_EINDEX, "cross_entropy: target has label %lld in row %lld, outside 0..%lld (C = %lld)", (long long)t,
+                            (long long)r, (long long)(e->cols - 1), (long long)e->cols);
         }
         ++*counted;
     }
@@ -179,12 +179,16 @@ static bool accuracy_plan(lth_device *d, lth_call *call) {
     return lth_plain_f32(x) && x->ndim == 2 && labels_plain(call->in[1], x->shape[0]) && lth_count(x) > 0 && call->out[0]->dtype == LT_F32;
 }
 static lt_status accuracy_forward(lth_device *d, const lth_call *call, lth_error *err) {
-    (void)err;
     const lth_array *x = call->in[0];
     const int64_t *target = call->in[1]->data;
     int64_t hits = 0;
     for (int64_t r = 0; r < x->shape[0]; r++) {
-        hits += d->isa.first_top(x->shape[1], lth_f32(x) + r * x->shape[1]) == target[r];
+        const int64_t label = target[r];
+        if (label < 0 || label >= x->shape[1]) {
+            return lth_fail(err, LT_EINDEX, "accuracy: target has label %lld in row %lld, outside 0..%lld (C = %lld)", (long long)label, (long long)r,
+                            (long long)(x->shape[1] - 1), (long long)x->shape[1]);
+        }
+        hits += d->isa.first_top(x->shape[1], lth_f32(x) + r * x->shape[1]) == label;
     }
     *lth_f32(call->out[0]) = (float)((double)hits / (double)x->shape[0]);
     return LT_OK;

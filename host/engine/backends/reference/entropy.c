@@ -46,7 +46,7 @@ static lt_status check_labels(const lth_call *call, const entropy *e, lth_error 
     for (int64_t row = 0; !e->soft && row < e->n; row++) {
         int64_t label = label_of(e, row);
         if (!ignored(e, row) && (label < 0 || label >= e->classes)) {
-            return lth_fail(err, LT_EINDEX, "%s: label %lld in row %lld is outside 0..%lld (C = %lld)",
+            return lth_fail(err, LT_EINDEX, "%s: target has label %lld in row %lld, outside 0..%lld (C = %lld)",
                             call->op == LTH_OP_CROSS_ENTROPY ? "cross_entropy" : "nll_loss", (long long)label, (long long)row,
                             (long long)e->classes - 1, (long long)e->classes);
         }

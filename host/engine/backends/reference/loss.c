@@ -50,7 +50,7 @@ const lth_kernel ref_mse_loss = {ref_plan, mse_forward, mse_backward};
 
 /* ---- accuracy: the first maximum of a row; a NaN is the maximum, as in argmax ---- */
 static lt_status accuracy_forward(lth_device *device, const lth_call *call, lth_error *err) {
-    (void)device, (void)err;
+    (void)device;
     const lth_array *x = call->in[0], *t = call->in[1];
     int64_t hits = 0, n = x->shape[0];
     for (int64_t row = 0; row < n; row++) {
@@ -62,7 +62,12 @@ static lt_status accuracy_forward(lth_device *device, const lth_call *call, lth_
                 best = k, top = value;
             }
         }
-        hits += best == ref_load_int(t->data, t->dtype, row * t->strides[0]);
+        const int64_t label = ref_load_int(t->data, t->dtype, row * t->strides[0]);
+        if (label < 0 || label >= x->shape[1]) {
+            return lth_fail(err, LT_EINDEX, "accuracy: target has label %lld in row %lld, outside 0..%lld (C = %lld)", (long long)label, (long long)row,
+                            (long long)(x->shape[1] - 1), (long long)x->shape[1]);
+        }
+        hits += best == label;
     }
     ref_set(call->out[0], 0, (double)hits / (double)n);
     return LT_OK;
