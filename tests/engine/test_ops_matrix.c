@@ -325,8 +325,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_its_cases),
         ON("refusals of reference", every_row_refuses, 0), ON("refusals of cpu", every_row_refuses, TEST_BASELINE + 1),
-        ON("indices outside: reference", indices_outside, 0), ON("indices outside: set 1", indices_outside, 1), ON("indices outside: set 2", indices_outside, 2),
-        ON("indices outside: set 3", indices_outside, 3), ON("indices outside: set 4", indices_outside, 4),
+        ON("indices outside: reference", indices_outside, 0), ON("indices outside: set 1", indices_outside, 1),
+        ON("indices outside: set 2", indices_outside, 2), ON("indices outside: set 3", indices_outside, 3), ON("indices outside: set 4", indices_outside, 4),
     };
     return cmocka_run_group_tests_name("engine.ops_matrix", tests, read_all, close_all);
 }

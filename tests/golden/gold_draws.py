@@ -78,8 +78,6 @@ def reduced(r, s, keep=None):
     return how, (len(dims), *dims, *[0] * (8 - len(dims)), keep)
 
 
-# ---- one draw of each operation: (inputs in f64 or whole numbers, function, attributes, numbers) ----
-
 def pair(fn, second=randn, first=randn):
     def draw(r, dtype):
         s = shape(r)
