@@ -16,7 +16,7 @@ SIZES = (0, 1, 1, 2, 2, 3, 4, 5, 7, 9, 17)
 
 
 class Unfit(Exception):
-    """A draw that says nothing: drawn again."""
+    """Drawn again."""
 
 
 class Fixed:
@@ -46,7 +46,6 @@ def ties(*shape):
 
 
 EDGE = set()  # filled by a draw with values at which a gradient is a convention: no finite differences there
-
 
 def special(x, r):
     EDGE.add(1)
