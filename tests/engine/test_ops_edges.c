@@ -186,7 +186,7 @@ static void threads_do_not_show(void **state) {
     }
 }
 
-#define ON(text, test, which) {text, test, NULL, NULL, (void *)(intptr_t)which}
+#define ON(text, test, which) {text, test, NULL, NULL, (void *)(intptr_t)(which)}
 _Static_assert(TEST_N_SETS == 4, "a row for each set");
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -319,7 +319,7 @@ static void indices_outside(void **state) {
     lth_engine_free(ctx.engine);
 }
 
-#define ON(text, test, which) {text, test, NULL, NULL, (void *)(intptr_t)which}
+#define ON(text, test, which) {text, test, NULL, NULL, (void *)(intptr_t)(which)}
 _Static_assert(TEST_N_SETS == 4, "a row for each set");
 int main(void) {
     const struct CMUnitTest tests[] = {
