@@ -21,7 +21,19 @@ BINARY = os.environ.get("LTHOST", "lthost")
 PLUGINS = os.environ.get("LTHOST_E2E_PLUGINS", "")
 DUMP = os.environ.get("LTHOST_CKPT_DUMP", "")
 LIGHT = bool(os.environ.get("LTHOST_E2E_LIGHT"))
+FLAGS = {"avx512_bf16": "avx512_bf16", "avx512": "avx512dq", "avx2": "avx2"}  # of /proc/cpuinfo, by LTHOST_ISA
 LEAK = re.compile(r"(ERROR|SUMMARY|WARNING): (Address|Leak|UndefinedBehavior|Thread)Sanitizer|runtime error:")
+
+
+def instruction_sets(*wanted):
+    """Those of them that this machine has; says which it has not."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = set(file.read().split())
+    for isa in wanted:
+        if isa in FLAGS and FLAGS[isa] not in flags:
+            print(f"skipped: this machine does not have {isa}")
+        else:
+            yield isa
 
 
 def environment(**more):

@@ -14,15 +14,19 @@ class Bf16True(ResumeBase):
     def test_digits(self):
         config = self.shipped("digits_lenet.yaml")
         small = ["--trainer.limit_train_batches=20", "--trainer.limit_val_batches=4"] if harness.LIGHT else []
-        self.lthost("fit", "-c", config, "--trainer.precision=bf16-true", "--trainer.max_epochs=1", *small)
-        self.lthost("test", "-c", config, "--trainer.precision=bf16-true", "--ckpt_path", "last", says="test_acc")
-        accuracy = self.summary(os.path.join(self.run_dir(), "test-0"))["metrics"]["test_acc"]
-        print(f"digits, bf16-true: test_acc {accuracy:.4f}")
-        if not harness.LIGHT:
-            self.assertGreaterEqual(accuracy, 0.9)
-        entries = self.entries(self.last())
-        kinds = {facts[0] for path, facts in entries.items() if path.startswith(("state_dict/", "optimizer/0/exp_avg"))}
-        self.assertEqual(kinds, {BF16})
+        for isa in harness.instruction_sets("avx512_bf16", "avx512", "avx2"):
+            with self.subTest(isa=isa):
+                env, root = {"LTHOST_ISA": isa}, self.root(isa)
+                common = ("-c", config, "--trainer.precision=bf16-true", f"--trainer.default_root_dir={root}")
+                self.lthost("fit", *common, "--trainer.max_epochs=1", *small, env=env)
+                self.lthost("test", *common, "--ckpt_path", "last", says="test_acc", env=env)
+                accuracy = self.summary(os.path.join(self.run_dir(root=root), "test-0"))["metrics"]["test_acc"]
+                print(f"digits, bf16-true, {isa}: test_acc {accuracy:.4f}")
+                if not harness.LIGHT:
+                    self.assertGreaterEqual(accuracy, 0.9)
+                entries = self.entries(self.last(self.run_dir(root=root)))
+                kinds = {facts[0] for path, facts in entries.items() if path.startswith(("state_dict/", "optimizer/0/exp_avg"))}
+                self.assertEqual(kinds, {BF16})
 
     def test_threads_and_resume(self):
         trainer = {"max_epochs": 2, "limit_train_batches": 10, "limit_val_batches": 2, "precision": "bf16-true", "log_every_n_steps": 1,

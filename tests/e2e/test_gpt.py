@@ -47,7 +47,7 @@ class Gpt(harness.Test):
             self.assertEqual(fnv1a(self.entry(checkpoint, f"state_dict/{key}")), self.golden[f"first/{key}.fnv"][1][0] & 0xFFFFFFFFFFFFFFFF, key)
 
     def test_losses_of_100_steps(self):
-        for isa in ("avx512", "avx2") if not harness.LIGHT else ("avx2",):
+        for isa in harness.instruction_sets("avx512", "avx2") if not harness.LIGHT else ("avx2",):
             with self.subTest(isa=isa):
                 steps = 10 if harness.LIGHT else STEPS
                 worst = self.worst(self.losses(f"f32-{isa}", env={"LTHOST_ISA": isa}, steps=steps), "loss")
@@ -57,9 +57,12 @@ class Gpt(harness.Test):
     def test_bf16_follows_autocast(self):
         """Weights stay f32; products are bf16. PyTorch's own bf16 run is as far from its f32 run."""
         steps = 10 if harness.LIGHT else STEPS
-        worst = self.worst(self.losses("bf16", "--trainer.precision=bf16-mixed", steps=steps), "loss_bf16")
-        print(f"GPT bf16-mixed: worst difference {worst:.1e}")
-        self.assertLessEqual(worst, 1e-2)
+        for isa in harness.instruction_sets("avx512_bf16", "avx512", "avx2"):
+            with self.subTest(isa=isa):
+                found = self.losses(f"bf16-{isa}", "--trainer.precision=bf16-mixed", steps=steps, env={"LTHOST_ISA": isa})
+                worst = self.worst(found, "loss_bf16")
+                print(f"GPT bf16-mixed {isa}: worst difference {worst:.1e}")
+                self.assertLessEqual(worst, 1e-2)
 
     def test_text_goes_on_beyond_the_context(self):
         """Prompts of 64 tokens fill the context at once: the older half is dropped, twice."""
@@ -73,6 +76,12 @@ class Gpt(harness.Test):
         first = self.losses("threads-1", "--trainer.num_threads=1", steps=10)
         for threads in (2, 3, 4):
             self.assertEqual(self.losses(f"threads-{threads}", f"--trainer.num_threads={threads}", steps=10), first, f"{threads} threads")
+
+    def test_bits_of_bf16_do_not_depend_on_threads(self):
+        for isa in harness.instruction_sets("avx512_bf16", "avx512"):
+            found = [self.losses(f"{isa}-{threads}", f"--trainer.num_threads={threads}", "--trainer.precision=bf16-mixed", steps=10, env={"LTHOST_ISA": isa})
+                     for threads in (1, 2, 3)]
+            self.assertEqual(found[1:], found[:1] * 2, isa)
 
 
 if __name__ == "__main__":

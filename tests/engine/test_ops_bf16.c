@@ -1,11 +1,14 @@
 /* tests/engine/test_ops_bf16.c - bf16 on every instruction set: conversions bit for bit PyTorch's, for all bf16 values and f32 about every tie
  * (tests/golden/low_cast.bin); large products of every orientation, stride, tail and dtype against sums in double, with bias, activation and
- * accumulation, the same bits for one to four threads; and by which rule a set is chosen. */
+ * accumulation, the same bits for one to four threads; MATMUL with batches, broadcast and views, whose sums f32 holds exactly, rounded once; and by
+ * which rule a set is chosen. */
 #include "../golden/golden.h"
 #include "base/threads.h"
+#include "engine/autograd/tape.h"
 #include "engine/backends/cpu/low.h"
 #include "engine/backends/cpu/matmul.h"
 #include "engine/backends/cpu/sets.h"
+#include "engine/ops/ops.h"
 #include "instruction_sets.h"
 #include <fenv.h>
 #include <math.h>
@@ -290,6 +293,126 @@ static void products(void **state) {
     assert_int_equal(lth_alloc_live(), 0);
 }
 
+/* ---- matmul ---- */
+typedef struct operands { int ndim[2]; int64_t dims[2][4]; } operands;
+typedef struct outcome { double *v[3]; int64_t n[3]; } outcome; /* output, gradients */
+
+/* A few eighths: every sum is exact in f32, so that there is one right answer. */
+static lt_tensor *eighths(lt_ctx *ctx, lt_dtype dtype, int ndim, const int64_t *dims, uint64_t from) {
+    lt_tensor *t = lth_tensor_new(ctx->engine, dtype, ndim, dims, &ctx->error);
+    assert_non_null(t);
+    seed = from;
+    for (int64_t i = 0; i < lth_numel(t); i++) {
+        lth_element_set(dtype, t->a.data, i, ((double)draw(33) - 16) / 8);
+    }
+    return t;
+}
+static double *read_all(lt_ctx *ctx, lt_tensor *t, int64_t *n) {
+    *n = lth_numel(t);
+    double *v = malloc((size_t)*n * sizeof *v);
+    assert_non_null(v);
+    assert_int_equal(lth_tensor_read(t, 0, *n, v, &ctx->error), LT_OK);
+    return v;
+}
+/* lie: bit k says that operand k has dense columns, bit 2 that the first is every second row of a tensor. The gradients of `times` passes. */
+static outcome multiply(lt_ctx *ctx, lt_dtype dtype, const operands *o, unsigned lie, int times) {
+    lt_tensor *in[2], *whole[2];
+    outcome r = {0};
+    ctx->engine->grad_enabled = true;
+    for (int k = 0; k < 2; k++) {
+        const int last = o->ndim[k] - 1;
+        int64_t dims[4];
+        memcpy(dims, o->dims[k], sizeof dims);
+        dims[last - 1] *= k == 0 && lie & 4 ? 2 : 1;
+        whole[k] = eighths(ctx, dtype, o->ndim[k], dims, 17 + (uint64_t)k);
+        if (lie >> k & 1) {
+            whole[k]->a.strides[last] = dims[last - 1];
+            whole[k]->a.strides[last - 1] = 1;
+        }
+        whole[k]->requires_grad = whole[k]->is_leaf = true;
+    }
+    for (int i = 0; i < times; i++) {
+        const int row = o->ndim[0] - 2;
+        const lth_attrs every_second = {.i = {row, 0, whole[0]->a.shape[row], 2}};
+        in[0] = lie & 4 ? lth_apply(ctx, LTH_OP_SLICE, whole, 1, &every_second, NULL) : whole[0];
+        in[1] = whole[1];
+        lt_tensor *y = lth_apply(ctx, LTH_OP_MATMUL, in, 2, NULL, NULL);
+        if (!y) {
+            fail_msg("%s: %s", where, ctx->error.text);
+        }
+        free(r.v[0]);
+        r.v[0] = read_all(ctx, y, &r.n[0]);
+        assert_int_equal(lth_backward(ctx, y, eighths(ctx, dtype, y->a.ndim, y->a.shape, 23), 1), LT_OK);
+    }
+    for (int k = 0; k < 2; k++) {
+        r.v[k + 1] = read_all(ctx, whole[k]->grad, &r.n[k + 1]);
+    }
+    lth_step_end(ctx->engine);
+    return r;
+}
+static double once_rounded(double x) { return (double)lth_f32_from_low(lth_low_from_f32((float)x)); }
+static void exact(const outcome *got, const outcome *want, int times) {
+    for (int r = 0; r < 3; r++) {
+        assert_int_equal(got->n[r], want->n[r]);
+        for (int64_t i = 0; i < got->n[r]; i++) {
+            const double x = got->v[r][i], one = once_rounded(want->v[r][i]), second = r > 0 && times == 2 ? one : 0;
+            if (x != once_rounded(one + second) && x != once_rounded(want->v[r][i] + second)) { /* a second pass may be rounded before it is added */
+                fail_msg("%s: %s[%lld] is %.9g, wanted %.9g", where, r ? "gradient" : "output", (long long)i, x, want->v[r][i] * (r ? times : 1));
+            }
+        }
+    }
+}
+static void discard(outcome *r) {
+    for (int k = 0; k < 3; k++) {
+        free(r->v[k]);
+    }
+}
+static bool open_engine(lt_ctx *ctx, const lth_backend *backend, const char *set, int threads) {
+    lth_ctx_init(ctx, LTH_TRAINER_THREAD);
+    if (lth_engine_open(&ctx->engine, backend, &(lth_engine_opts){.threads = threads, .isa = set}, &ctx->error) < 0) {
+        print_message("%s\n", ctx->error.text);
+        return false;
+    }
+    return true;
+}
+static void matmuls(void **state) {
+    /* small ones are left to f32 or, below 32 of anything, always; from 256 rows on no set leaves them */
+    static const operands cases[] = {{{2, 2}, {{1, 1}, {1, 1}}}, {{2, 2}, {{5, 18}, {18, 6}}}, {{2, 2}, {{70, 49}, {49, 97}}}, {{2, 2}, {{1, 33}, {33, 1}}},
+        {{2, 2}, {{290, 385}, {385, 97}}}, {{3, 2}, {{3, 90, 97}, {97, 145}}}, {{3, 2}, {{4, 33, 35}, {35, 37}}}, {{4, 2}, {{13, 3, 1, 38}, {38, 45}}},
+        {{4, 2}, {{13, 20, 1, 99}, {99, 96}}}, {{4, 4}, {{2, 3, 33, 40}, {2, 3, 40, 35}}}, {{4, 4}, {{8, 6, 33, 64}, {8, 6, 64, 33}}},
+        {{3, 3}, {{4, 37, 39}, {1, 39, 35}}}, {{4, 3}, {{3, 2, 37, 32}, {2, 32, 35}}}, {{2, 3}, {{37, 39}, {4, 39, 35}}},
+        {{4, 4}, {{1, 3, 34, 35}, {2, 1, 35, 36}}}, {{3, 3}, {{2, 200, 300}, {2, 300, 250}}}, {{3, 3}, {{64, 1, 7}, {64, 7, 1}}}};
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        for (unsigned lie = 0; lie < 5; lie++) {
+            lt_ctx ctx;
+            assert_true(open_engine(&ctx, &lth_backend_reference, NULL, 1));
+            outcome want = multiply(&ctx, LT_F64, &cases[c], lie, 1);
+            lth_engine_free(ctx.engine);
+            for (int k = 0; k < TEST_N_SETS; k++) {
+                outcome first = {0};
+                for (int threads = 1; threads < 4 && open_engine(&ctx, &lth_backend_cpu, sets[k], threads); threads++) {
+                    snprintf(where, sizeof where, "%s, %d threads, case %d lying %u", sets[k], threads, (int)c, lie);
+                    outcome got = multiply(&ctx, LT_BF16, &cases[c], lie, threads == 3 ? 2 : 1);
+                    exact(&got, &want, threads == 3 ? 2 : 1);
+                    for (int r = 0; r < 3 && threads == 2; r++) {
+                        assert_memory_equal(got.v[r], first.v[r], (size_t)got.n[r] * sizeof(double));
+                    }
+                    lth_engine_free(ctx.engine);
+                    if (threads == 1) {
+                        first = got;
+                    } else {
+                        discard(&got);
+                    }
+                }
+                discard(&first);
+            }
+            discard(&want);
+        }
+    }
+    assert_int_equal(lth_alloc_live(), 0);
+}
+
 /* ---- the choice ---- */
 static void choice(void **state) {
     static const struct { const char *vendor, *cpu; unsigned signature; bool gains; } known[] = {
@@ -327,6 +450,6 @@ static void choice(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversions), cmocka_unit_test(products), cmocka_unit_test(choice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conversions), cmocka_unit_test(products), cmocka_unit_test(matmuls), cmocka_unit_test(choice)};
     return cmocka_run_group_tests_name("engine.ops_bf16", tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ LTH_CPU_KERNELS(LTH_X)
 /* Rows of labels in f32, loss and gradient in one pass: loss.c; what entropy.c leaves to it. */
 extern const lth_kernel lth_cpu_fused_entropy;
 bool lth_cpu_entropy_is_fused(const lth_call *call);
-extern const lth_kernel lth_low_linear; /* bf16 */
+extern const lth_kernel lth_low_linear, lth_low_matmul; /* bf16 */
 
 /* updates.c */
 lt_status lth_cpu_sgd(lth_device *d, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);

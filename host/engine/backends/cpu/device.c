@@ -136,7 +136,7 @@ const lth_backend lth_backend_cpu = {
             LTH_CPU_KERNELS(LTH_X)
 #undef LTH_X
         },
-    .low = {[LTH_OP_LINEAR] = &lth_low_linear},
+    .low = {[LTH_OP_LINEAR] = &lth_low_linear, [LTH_OP_MATMUL] = &lth_low_matmul},
     .wide =
         {
 #define LTH_X(op, name) [LTH_OP_##op] = &lth_wide_##name,

@@ -177,6 +177,7 @@ typedef struct lth_cpu_isa {
     void (*attention_back)(const lth_attend *a);
     /* large products: b is packed into panels of large_columns (K floats for each column), then blocks of rows are done in any order */
     int large_columns;
+    bool pairs;             /* products of bf16 and bf16 run in bf16 instructions */
     void (*large_pack)(const lth_large *g, int64_t first, int64_t count, float *packed);
     void (*large_rows)(const lth_large *g, int64_t row, int64_t rows, const float *packed, float *scratch);
     size_t (*large_scratch)(const lth_large *g);                                                  /* floats, of one thread */

@@ -20,12 +20,24 @@ static int64_t rows_of_a_chunk(int64_t M) {
     const int64_t step = lth_div_up(lth_div_up(M, 8), 24) * 24;
     return lth_min64(LTH_LARGE_ROWS, step < 48 ? 48 : step);
 }
+static size_t packed_floats(const lth_device *d, const lth_large *g) { /* of b */
+    const int64_t columns = d->isa.large_columns;
+    return ((size_t)(lth_div_up(g->N, columns) * columns * g->K) + 15) & ~(size_t)15;
+}
+static size_t scratch_floats(const lth_device *d, const lth_large *g) { return (d->isa.large_scratch(g) + 15) & ~(size_t)15; }
+size_t lth_cpu_large_floats(const lth_device *d, const lth_large *g) { return packed_floats(d, g) + scratch_floats(d, g); }
+void lth_cpu_large_alone(const lth_device *d, const lth_large *g, float *memory) {
+    d->isa.large_pack(g, 0, lth_div_up(g->N, d->isa.large_columns), memory);
+    for (int64_t row = 0; row < g->M; row += LTH_LARGE_ROWS) {
+        d->isa.large_rows(g, row, lth_min64(LTH_LARGE_ROWS, g->M - row), memory, memory + packed_floats(d, g));
+    }
+}
 lt_status lth_cpu_large(lth_device *d, const lth_large *g, lth_error *err) {
-    const int64_t columns = d->isa.large_columns, panels = lth_div_up(g->N, columns);
+    const int64_t panels = lth_div_up(g->N, d->isa.large_columns);
     const double us = (double)g->M * (double)g->N * (double)g->K * 1e-5, pack_us = (double)g->N * (double)g->K * 3e-4;
-    job j = {.d = d, .g = g, .panels = panels, .step = rows_of_a_chunk(g->M), .floats = (d->isa.large_scratch(g) + 15) & ~(size_t)15};
+    job j = {.d = d, .g = g, .panels = panels, .step = rows_of_a_chunk(g->M), .floats = scratch_floats(d, g)};
     const int64_t chunks = lth_div_up(g->M, j.step);
-    const size_t packed = ((size_t)(panels * columns * g->K) + 15) & ~(size_t)15;
+    const size_t packed = packed_floats(d, g);
     j.packed = lth_cpu_panel(d, (packed + (size_t)lth_cpu_team(d, chunks, us) * j.floats) * sizeof(float), err);
     if (!j.packed) {
         return LT_ENOMEM;

@@ -9,5 +9,8 @@ static inline lth_mat lth_turned(lth_mat a) { return (lth_mat){a.p, a.batch, a.b
 /* c = act(a b + bias), or c += a b. One stride of every matrix is 1; bias has c.cols values; act: none, relu, tanh, sigmoid. */
 /* large.c: a large product on our own kernel. */
 lt_status lth_cpu_large(lth_device *d, const lth_large *g, lth_error *err);
+/* The same on one thread, with memory of lth_cpu_large_floats floats: for many products at once. */
+size_t lth_cpu_large_floats(const lth_device *d, const lth_large *g);
+void lth_cpu_large_alone(const lth_device *d, const lth_large *g, float *memory);
 lt_status lth_cpu_product(lth_device *d, lth_mat a, lth_mat b, const float *bias, int act, lth_mat c, bool add, lth_error *err);
 #endif

@@ -103,6 +103,7 @@ static void pack_a(const lth_large *g, int64_t row, int64_t rows, int64_t k, int
 void LTH_NAME(lth_fill_large)(lth_cpu_isa *t) {
     LTH_NAME(lth_fill_elements)(&elements);
     t->large_columns = NR;
+    t->pairs = false;
     t->large_pack = large_pack;
     t->large_rows = large_rows;
     t->large_scratch = large_scratch;

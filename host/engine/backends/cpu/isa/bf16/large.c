@@ -105,6 +105,7 @@ void lth_fill_large_avx512_bf16(lth_cpu_isa *t) {
     lth_fill_elements_avx512(&elements);
     lth_fill_large_avx512(&f32_tiles);
     t->large_columns = NR;
+    t->pairs = true;
     t->large_pack = pack;
     t->large_rows = rows_of_c;
     t->large_scratch = scratch_of;
