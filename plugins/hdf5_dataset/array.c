@@ -126,7 +126,7 @@ static lt_status make_whole(const h5_array *array, const int64_t *rows, int64_t 
         int64_t whole;
         memcpy(&value, (char *)out + (size_t)i * sizeof value, sizeof value);
         if (!whole_number(value, &whole)) {
-            return file_fail(LT_EFORMAT, why, "%s: row %lld of '%s' holds %.9g, which is no whole number; set target_dtype: f32", array->file,
+            return file_fail(LT_EFORMAT, why, "%s: row %lld of '%s' holds %.9g, which is no whole number: its dtype must be f32", array->file,
                              (long long)rows[i / array->row], array->path, value);
         }
         memcpy((char *)out + (size_t)i * sizeof whole, &whole, sizeof whole);

@@ -89,6 +89,13 @@ static lt_status open_part(lt_ctx *ctx, hdf5_dataset *m, int id, const char *pat
     }
     p->input_dtype = dtypes[m->input_dtype];
     p->target_dtype = m->target_dtype == TARGET_I64 || (m->target_dtype == TARGET_AUTO && p->target.integer) ? LT_I64 : LT_F32;
+    if (p->input_dtype == LT_U8 && !p->input.integer) {
+        return lt_fail(ctx, LT_EDTYPE, "%s: '%s' holds floats, of which input_dtype u8 would leave whole numbers up to 255; set it to f32", path, m->input);
+    }
+    if (id != TRAIN && m->parts[TRAIN].target.id > 0 && p->target_dtype != m->parts[TRAIN].target_dtype) {
+        return lt_fail(ctx, LT_EFORMAT, "%s: '%s' holds %s, that of the training file %s: set target_dtype to f32 or i64", path, m->target,
+                       p->target.integer ? "integers" : "floats", p->target.integer ? "floats" : "integers");
+    }
     p->scale = m->scale;
     lt_dataset_desc desc = {.struct_size = sizeof desc, .length = p->input.shape[0], .name = names[id], .get_batch = get_batch, .data = p};
     m->datasets[id] = lt_data_dataset(ctx, &desc);

@@ -13,5 +13,6 @@ if(Python3_FOUND)
   endif()
   add_test(NAME docs.examples COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/docs/check_examples.py ${CMAKE_SOURCE_DIR}
            $<TARGET_FILE:lthost> ${CMAKE_BINARY_DIR}/tests/docs ${CMAKE_C_COMPILER} ${cxx})
-  set_tests_properties(docs.hooks docs.names docs.names_self docs.contracts docs.contracts_self docs.examples PROPERTIES LABELS docs TIMEOUT 300 ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
+  set_tests_properties(docs.hooks docs.names docs.names_self docs.contracts docs.contracts_self docs.examples PROPERTIES
+                       LABELS docs TIMEOUT 300 ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
 endif()

@@ -108,7 +108,7 @@ static void test_whole_targets(void **state) {
         const lt_batch *batch = lt_mock_load(f.mock, f.data->train_dataloader(f.ctx, f.self), 0, 100);
         if (k) {
             assert_null(batch);
-            assert_non_null(strstr(f.mock->error, "row 77 of 'fractions' holds 0.25, which is no whole number; set target_dtype: f32"));
+            assert_non_null(strstr(f.mock->error, "row 77 of 'fractions' holds 0.25, which is no whole number: its dtype must be f32"));
         } else {
             for (int i = 0; i < 100; i++) {
                 assert_int_equal(item_i64(batch, 1)[i], value_of(i, 0));
@@ -142,6 +142,19 @@ static void test_refusals(void **state) {
         close_data(&f);
     }
     fixture f = open_data("HDF5Dataset");
+    NEW_DATA(&f, "path", path, "input", "x", "input_dtype", "u8");
+    must_refuse(&f, LT_STAGE_FIT, LT_EDTYPE, "'x' holds floats, of which input_dtype u8 would leave whole numbers");
+    close_data(&f);
+    const hsize_t rows = 4, table[2] = {4, WIDTH};
+    hid_t other = H5Fcreate(in_dir("other.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    put_array(other, "x", H5T_IEEE_F32LE, 2, table, false);
+    put_array(other, "y", H5T_IEEE_F32LE, 1, &rows, false);
+    H5Fclose(other);
+    f = open_data("HDF5Dataset");
+    NEW_DATA(&f, "path", path, "val_path", in_dir("other.h5"));
+    must_refuse(&f, LT_STAGE_FIT, LT_EFORMAT, "other.h5: 'y' holds floats, that of the training file integers: set target_dtype");
+    close_data(&f);
+    f = open_data("HDF5Dataset");
     NEW_DATA(&f, "path", path, "val_size", "500");
     must_refuse(&f, LT_STAGE_FIT, LT_ECONFIG, "val_size is 500");
     close_data(&f);
