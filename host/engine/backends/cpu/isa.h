@@ -252,7 +252,8 @@ typedef struct lth_cpu_isa {
     size_t (*panel_floats)(int64_t K, int64_t N);
     void (*panel_pack)(int64_t K, int64_t N, const float *b, float *to);
     void (*panel_product)(int64_t M, int64_t N, int64_t K, const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, bool add);
-    void (*outer_product)(int64_t R, int64_t M, int64_t N, const float *a, int64_t a_row, const float *b, int64_t b_row, float *c, int64_t c_row);
+    void (*outer_product)(int64_t R, int64_t M, int64_t N, const float *a, int64_t a_row, const float *b, int64_t b_row, float *c, int64_t c_row,
+                          bool add);
 } lth_cpu_isa;
 
 #define LTH_ISA_FILL(set) \

@@ -5,7 +5,7 @@
 #include "engine/backends/cpu/cpu.h"
 
 enum { X, W_IH, W_HH, B_IH, B_HH, H0, C0 }; /* inputs */
-enum { CHUNK_ROWS = 32 };
+enum { CHUNK_ROWS = 32, GROUP_ROWS = 256 };
 
 typedef struct rnn {
     lth_device *d;
@@ -17,6 +17,8 @@ typedef struct rnn {
     float *a, *gates, *cells, *tanhs; /* workspace: (T, B, a_row), (T, B, 4H), (T + 1, B, H) by step, (T, B, H) */
     float *weights, *bias, *weights_x; /* packed; scratch, as what follows */
     float *dgates, *dh, *dc, *dw;
+    int64_t group;                /* backward: most steps in a group; of the one at hand: its steps, its first row in x and a, its rows in dgates */
+    int64_t from, to, first_row, group_rows;
 } rnn;
 
 static const lth_array *input(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
@@ -164,13 +166,15 @@ static void backward_chunk(void *arg, int64_t chunk, int thread) {
         return;
     }
     lth_rnn_back s = {.rows = rows, .I = r->I, .H = H, .a_row = r->a_row, .d_row = r->d_row, .dh = r->dh + b0 * H, .dc = r->dc + b0 * H};
-    begin_state(s.dh, r->call->grad_out[1], b0 * H, rows * H);
-    begin_state(s.dc, r->gru ? NULL : r->call->grad_out[2], b0 * H, rows * H);
-    for (int64_t step = r->T - 1; step >= 0; step--) {
+    if (r->to == r->T) {
+        begin_state(s.dh, r->call->grad_out[1], b0 * H, rows * H);
+        begin_state(s.dc, r->gru ? NULL : r->call->grad_out[2], b0 * H, rows * H);
+    }
+    for (int64_t step = r->to - 1; step >= r->from; step--) {
         const int64_t row = time_of(r, step) * r->B + b0;
         s.a = r->a + row * r->a_row;
         s.gates = r->gates + row * 4 * H;
-        s.dgates = r->dgates + row * r->d_row;
+        s.dgates = r->dgates + (row - r->first_row) * r->d_row;
         s.dy = dy ? lth_f32(dy) + row * H : NULL;
         if (r->gru) {
             r->d->isa.gru_back(&s);
@@ -185,12 +189,13 @@ static void backward_chunk(void *arg, int64_t chunk, int thread) {
     }
 }
 
-enum { OUT_ROWS = 48, X_ROWS = 96 };
+enum { OUT_ROWS = 54, X_ROWS = 96 };
 static void weights_chunk(void *arg, int64_t chunk, int thread) {
     const rnn *r = arg;
     const int64_t m = chunk * OUT_ROWS;
     (void)thread;
-    r->d->isa.outer_product(r->T * r->B, lth_min64(OUT_ROWS, 4 * r->H - m), r->a_row, r->dgates + m, r->d_row, r->a, r->a_row, r->dw + m * r->a_row, r->a_row);
+    r->d->isa.outer_product(r->group_rows, lth_min64(OUT_ROWS, 4 * r->H - m), r->a_row, r->dgates + m, r->d_row, r->a + r->first_row * r->a_row, r->a_row,
+                            r->dw + m * r->a_row, r->a_row, r->to < r->T);
 }
 
 /* Rows of one gate from dw to the gradients of W, columns from `at` on, and of its bias. */
@@ -209,16 +214,16 @@ static void hand_out(const rnn *r, int w, int64_t gate_from, int64_t gate_to, in
     }
 }
 
-static void weight_gradients(rnn *r) {
-    static const int8_t lstm[4] = {0, 1, 2, 3}, gru_x[3] = {1, 2, 0}, gru_h[3] = {1, 2, 3}; /* gates where dgates have them */
+static bool wants_weights(const rnn *r) {
     bool any = false;
     for (int k = W_IH; k <= B_HH; k++) {
         any |= input(r->call, k) && r->call->need[k];
     }
-    if (!any) {
-        return;
-    }
-    lth_cpu_run(r->d, lth_div_up(4 * r->H, OUT_ROWS), cost_us(r, 1), weights_chunk, r);
+    return any;
+}
+
+static void hand_out_weights(const rnn *r) {
+    static const int8_t lstm[4] = {0, 1, 2, 3}, gru_x[3] = {1, 2, 0}, gru_h[3] = {1, 2, 3}; /* gates where dgates have them */
     for (int64_t gate = 0; gate < (r->gru ? 3 : 4); gate++) {
         hand_out(r, W_IH, r->gru ? gru_x[gate] : lstm[gate], gate, 0, r->I);
         hand_out(r, W_HH, r->gru ? gru_h[gate] : lstm[gate], gate, r->I, r->H);
@@ -229,20 +234,41 @@ static void x_chunk(void *arg, int64_t chunk, int thread) {
     const rnn *r = arg;
     const int64_t m = chunk * X_ROWS;
     (void)thread;
-    r->d->isa.panel_product(lth_min64(X_ROWS, r->T * r->B - m), r->I, (r->gru ? 3 : 4) * r->H, r->dgates + m * r->d_row, r->d_row, r->weights_x,
-                            lth_f32(r->call->grad_in[X]) + m * r->I, r->I, r->call->accumulate[X]);
+    r->d->isa.panel_product(lth_min64(X_ROWS, r->group_rows - m), r->I, (r->gru ? 3 : 4) * r->H, r->dgates + m * r->d_row, r->d_row, r->weights_x,
+                            lth_f32(r->call->grad_in[X]) + (r->first_row + m) * r->I, r->I, r->call->accumulate[X]);
 }
 
-static void x_gradient(rnn *r, float *turned) {
+/* W_ih as the gradient of x takes it; GRU's in rows as dgates have them: n, r, z. */
+static void pack_for_x(const rnn *r, float *turned) {
     const float *w = r->call->in[W_IH]->data;
     const int64_t part = r->H * r->I;
-    if (r->gru) { /* rows as dgates have them: n, r, z */
+    if (r->gru) {
         memcpy(turned, w + 2 * part, (size_t)part * sizeof *w);
         memcpy(turned + part, w, (size_t)(2 * part) * sizeof *w);
         w = turned;
     }
     r->d->isa.panel_pack((r->gru ? 3 : 4) * r->H, r->I, w, r->weights_x);
-    lth_cpu_run(r->d, lth_div_up(r->T * r->B, X_ROWS), cost_us(r, (double)r->I / (double)r->K), x_chunk, r);
+}
+
+/* Through time, last step first, a group of steps at once: what a group leaves for the products over all rows is still in the cache. */
+static void backward_groups(rnn *r) {
+    const bool weights = wants_weights(r);
+    for (r->to = r->T; r->to > 0; r->to = r->from) {
+        r->from = r->to > r->group ? r->to - r->group : 0;
+        r->first_row = (r->reverse ? time_of(r, r->to - 1) : r->from) * r->B;
+        r->group_rows = (r->to - r->from) * r->B;
+        const double share = (double)(r->to - r->from) / (double)r->T;
+        lth_cpu_run(r->d, r->chunks, cost_us(r, share), backward_chunk, r);
+        if (weights) {
+            lth_cpu_run(r->d, lth_div_up(4 * r->H, OUT_ROWS), cost_us(r, share), weights_chunk, r);
+        }
+        if (r->call->need[X]) {
+            lth_cpu_run(r->d, lth_div_up(r->group_rows, X_ROWS), cost_us(r, share * (double)r->I / (double)r->K), x_chunk, r);
+        }
+    }
+    if (weights) {
+        hand_out_weights(r);
+    }
 }
 
 static void add_state(const rnn *r, int k, const float *from) {
@@ -254,9 +280,10 @@ static void add_state(const rnn *r, int k, const float *from) {
 static lt_status rnn_backward(lth_device *d, const lth_call *call, lth_error *err) {
     rnn r = rnn_of(d, call);
     const int gates = r.gru ? 3 : 4;
-    const int64_t packed = (int64_t)d->isa.panel_floats(gates * r.H, r.H), state = r.B * r.H, all = r.T * r.B * r.d_row;
+    r.group = lth_min64(r.T, lth_div_up(GROUP_ROWS, r.B));
+    const int64_t packed = (int64_t)d->isa.panel_floats(gates * r.H, r.H), state = r.B * r.H, group = r.group * r.B * r.d_row;
     const int64_t for_x = call->need[X] ? (int64_t)d->isa.panel_floats(gates * r.H, r.I) : 0, turned = for_x && r.gru ? 3 * r.H * r.I : 0;
-    const int64_t sizes[] = {packed, for_x, turned, all, state, state, 4 * r.H * r.a_row};
+    const int64_t sizes[] = {packed, for_x, turned, group, state, state, 4 * r.H * r.a_row};
     size_t bytes = 0;
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         bytes += lth_floats((size_t)sizes[k]);
@@ -268,16 +295,15 @@ static lt_status rnn_backward(lth_device *d, const lth_call *call, lth_error *er
     r.weights = take(&memory, packed);
     r.weights_x = take(&memory, for_x);
     float *rows = take(&memory, turned);
-    r.dgates = take(&memory, all);
+    r.dgates = take(&memory, group);
     r.dh = take(&memory, state);
     r.dc = take(&memory, state);
     r.dw = take(&memory, 4 * r.H * r.a_row);
     d->isa.panel_pack(gates * r.H, r.H, call->in[W_HH]->data, r.weights);
-    lth_cpu_run(d, r.chunks, cost_us(&r, 1), backward_chunk, &r);
-    weight_gradients(&r);
     if (call->need[X]) {
-        x_gradient(&r, rows);
+        pack_for_x(&r, rows);
     }
+    backward_groups(&r);
     add_state(&r, H0, r.dh);
     if (!r.gru) {
         add_state(&r, C0, r.dc);

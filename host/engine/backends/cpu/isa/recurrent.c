@@ -126,8 +126,10 @@ static void panel_product(int64_t M, int64_t N, int64_t K, const float *a, int64
     }
 }
 
-/* c (M, N) = a^T b over R rows of a (R, M of a_row) and b (R, N of b_row), N a multiple of 16; in blocks of rows that stay in cache. */
-static void outer_product(int64_t R, int64_t M, int64_t N, const float *a, int64_t a_row, const float *b, int64_t b_row, float *c, int64_t c_row) {
+/* c (M, N) = a^T b over R rows of a (R, M of a_row) and b (R, N of b_row), N a multiple of 16; in blocks of rows that stay in cache.
+ * add: plus what is there. */
+static void outer_product(int64_t R, int64_t M, int64_t N, const float *a, int64_t a_row, const float *b, int64_t b_row, float *c, int64_t c_row,
+                          bool add) {
     enum { BLOCK = 128 };
     for (int64_t r = 0; r < R; r += BLOCK) {
         const int64_t K = R - r < BLOCK ? R - r : BLOCK;
@@ -135,7 +137,7 @@ static void outer_product(int64_t R, int64_t M, int64_t N, const float *a, int64
             const int vectors = (int)((N - n) / VL < WIDE ? (N - n) / VL : WIDE);
             for (int64_t m = 0; m < M;) {
                 const int rows = height(M - m, TALL);
-                const tile t = {K, a + r * a_row + m, 1, a_row, b + r * b_row + n, b_row, c + m * c_row + n, c_row, N - n, r > 0};
+                const tile t = {K, a + r * a_row + m, 1, a_row, b + r * b_row + n, b_row, c + m * c_row + n, c_row, N - n, add || r > 0};
                 any_tile(vectors, rows, &t);
                 m += rows;
             }
