@@ -129,20 +129,22 @@ static double normal_one(lth_generator *g) {
 }
 
 /* ---- normals, many: blocks of 16 ---- */
-static uint32_t bits_of(float x) {
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t bits_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static float float_of(uint32_t bits) {
+INLINE float float_of(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
 /* c[0] x^(n-1) + ... + c[n-1] */
-static float horner(const float *c, int n, float x) {
+INLINE float horner(const float *c, int n, float x) {
     float y = c[0];
     for (int i = 1; i < n; i++) {
         y = fmaf(y, x, c[i]);
@@ -151,7 +153,7 @@ static float horner(const float *c, int n, float x) {
 }
 
 /* ln x for normal x in (0, 1]: x = m 2^e with m in [sqrt(1/2), sqrt(2)), then a polynomial in m - 1. */
-static float cephes_log(float x) {
+INLINE float cephes_log(float x) {
     static const float c[] = {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
                               -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f};
     uint32_t bits = bits_of(x);
@@ -169,7 +171,7 @@ static float cephes_log(float x) {
 }
 
 /* sin x and cos x for x in [0, 2 pi): octant, distance to its multiple of pi/4 in three parts, then both polynomials. */
-static void cephes_sincos(float x, float *sine, float *cosine) {
+INLINE void cephes_sincos(float x, float *sine, float *cosine) {
     static const float cos_c[] = {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f};
     static const float sin_c[] = {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f};
     int32_t octant = ((int32_t)(x * 1.27323954473516f) + 1) & ~1;
@@ -186,7 +188,7 @@ static void cephes_sincos(float x, float *sine, float *cosine) {
 }
 
 /* 16 uniforms into 16 normals: the first 8 give radii, the others angles. */
-static void normal_block(float *x, float mean, float std) {
+INLINE void normal_block(float *x, float mean, float std) {
     for (int j = 0; j < 8; j++) {
         float radius = sqrtf(-2.0f * cephes_log(1.0f - x[j])), sine, cosine;
         cephes_sincos(6.283185307179586f * x[j + 8], &sine, &cosine);
@@ -194,6 +196,21 @@ static void normal_block(float *x, float mean, float std) {
         x[j + 8] = fmaf(radius * sine, std, mean);
     }
 }
+
+INLINE void normal_blocks(float *x, int64_t n, float mean, float std) {
+    for (int64_t i = 0; i + 16 <= n; i += 16) {
+        normal_block(x + i, mean, std);
+    }
+}
+/* The same bits twice: without the instruction, every fmaf is a call into the C library. */
+static void blocks_plain(float *x, int64_t n, float mean, float std) { normal_blocks(x, n, mean, std); }
+#if defined(__x86_64__)
+static __attribute__((target("avx2,fma"))) void blocks_fma(float *x, int64_t n, float mean, float std) { normal_blocks(x, n, mean, std); }
+static bool has_fma(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#else
+#define blocks_fma blocks_plain
+static bool has_fma(void) { return false; }
+#endif
 
 static void uniform_block(lth_generator *g, float *out, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
@@ -208,13 +225,12 @@ void lth_normal_f32(lth_generator *g, float *out, int64_t n, double mean, double
         }
         return;
     }
+    void (*const blocks)(float *, int64_t, float, float) = has_fma() ? blocks_fma : blocks_plain;
     uniform_block(g, out, n);
-    for (int64_t i = 0; i + 16 <= n; i += 16) {
-        normal_block(out + i, (float)mean, (float)std);
-    }
+    blocks(out, n, (float)mean, (float)std);
     if (n % 16) { /* the last 16 are drawn again */
         uniform_block(g, out + n - 16, 16);
-        normal_block(out + n - 16, (float)mean, (float)std);
+        blocks(out + n - 16, 16, (float)mean, (float)std);
     }
 }
 
