@@ -125,6 +125,11 @@ static lt_tensor *attend(lt_ctx *ctx, const gpt *m, const gpt_block *b, lt_tenso
     return lt_dropout(ctx, lt_forward(ctx, b->c_proj, y), m->dropout, drops);
 }
 
+/* x + y, in the memory of y, or of its copy in the dtype of x: nobody's backward looks at it. */
+static lt_tensor *residual(lt_ctx *ctx, lt_tensor *x, lt_tensor *y) {
+    return lt_add_(ctx, lt_cast(ctx, y, lt_dtype_of(ctx, x)), x);
+}
+
 lt_tensor *gpt_hidden(lt_ctx *ctx, gpt *m, lt_tensor *tokens) {
     int64_t T = lt_size(ctx, tokens, 1);
     if (lt_ndim(ctx, tokens) != 2 || T > m->block_size) {
@@ -137,8 +142,8 @@ lt_tensor *gpt_hidden(lt_ctx *ctx, gpt *m, lt_tensor *tokens) {
     x = lt_dropout(ctx, x, m->dropout, lt_is_training(ctx));
     for (int64_t k = 0; k < m->n_layer; k++) {
         gpt_block *b = &m->blocks[k];
-        x = lt_add(ctx, x, attend(ctx, m, b, lt_forward(ctx, b->ln_1, x)));
-        x = lt_add(ctx, x, lt_forward(ctx, b->mlp, lt_forward(ctx, b->ln_2, x)));
+        x = residual(ctx, x, attend(ctx, m, b, lt_forward(ctx, b->ln_1, x)));
+        x = residual(ctx, x, lt_forward(ctx, b->mlp, lt_forward(ctx, b->ln_2, x)));
     }
     return lt_forward(ctx, m->ln_f, x);
 }

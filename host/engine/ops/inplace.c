@@ -75,19 +75,25 @@ static bool separate(change *c) {
     }
     return true;
 }
+/* May a kernel write straight into x's memory? With a blocked operand it would want to choose the result's layout. */
+static bool plain(const change *c) {
+    bool good = lth_array_contiguous(&c->x->a);
+    for (int k = 0; k < c->n; k++) {
+        good = good && c->in[k]->a.layout == LTH_STRIDED;
+    }
+    return good;
+}
 /* Straight into x's memory: no graph is to know of it. */
 static bool overwrite(const change *c) {
     lth_engine *e = c->ctx->engine;
     const lth_array *in[LTH_MAX_IN];
-    bool plain = lth_array_contiguous(&c->x->a); /* lth_run makes nothing plain, which a blocked operand may need */
     for (int k = 0; k < c->n; k++) {
         in[k] = &c->in[k]->a;
-        plain = plain && in[k]->layout == LTH_STRIDED;
     }
     if (lth_array_numel(&c->x->a) == 0) {
         return true;
     }
-    if (plain) {
+    if (plain(c)) {
         return lth_run(e, c->op, c->attrs, in, c->n, &c->x->a, &c->ctx->error) == LT_OK;
     }
     const bool enabled = e->grad_enabled;
@@ -95,6 +101,22 @@ static bool overwrite(const change *c) {
     lt_tensor *y = lth_apply(c->ctx, c->op, c->in, c->n, c->attrs, c->caller);
     e->grad_enabled = enabled;
     return y && lth_copy_into(e, &c->x->a, &y->a, false, &c->ctx->error) == LT_OK;
+}
+/* The result as a tensor that the tape knows, its values in x's memory. Half precision is computed beside it: its kernels may be those of f32
+ * with roundings around them, which choose their own memory. */
+static lt_tensor *recorded(const change *c) {
+    lt_ctx *ctx = c->ctx;
+    const lt_tensor *x = c->x;
+    if (plain(c) && (x->a.dtype == LT_F32 || x->a.dtype == LT_F64) && lth_array_numel(&x->a) > 0) {
+        lt_tensor *y = lth_tensor_blank(ctx->engine, &ctx->error);
+        if (y) {
+            y->a = x->a;
+            y->data_home = x->data_home;
+        }
+        return y ? lth_apply_part(ctx, c->op, c->in, c->n, c->attrs, c->caller, y) : NULL;
+    }
+    lt_tensor *y = lth_apply(ctx, c->op, c->in, c->n, c->attrs, c->caller);
+    return y && (lth_array_numel(&y->a) == 0 || lth_copy_into(ctx->engine, &c->x->a, &y->a, false, &ctx->error) == LT_OK) ? y : NULL;
 }
 static lt_tensor *apply(change *c) {
     lt_ctx *ctx = c->ctx;
@@ -110,8 +132,8 @@ static lt_tensor *apply(change *c) {
         lth_root(c->x)->version++;
         return overwrite(c) ? c->x : NULL;
     }
-    lt_tensor *y = lth_apply(ctx, c->op, c->in, c->n, c->attrs, c->caller);
-    if (!y || (lth_array_numel(&y->a) && lth_copy_into(e, &c->x->a, &y->a, false, &ctx->error) != LT_OK)) {
+    lt_tensor *y = recorded(c);
+    if (!y) {
         return NULL;
     }
     if (!lth_rewrite_history(e, c->x, y)) {
