@@ -91,7 +91,7 @@ def plan(args, idx):
     for work in args.works.split(","):
         for threads in args.thread_counts:
             if work != "Linear32" or threads == 1:
-                more = ("barebones",) if work == "Linear32" else ("compile",) if args.compile and WORKS[work].large else ()
+                more = ("barebones",) if work == "Linear32" else ("compile",) if args.compile else ()
                 yield {"kind": "step", "work": work, "threads": threads, "idx": idx}, ("eager", "lightning") + more
     for work in ("Linear32", "LeNet"):
         if work in args.works.split(","):
@@ -192,7 +192,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--works", default=",".join(WORKS))
-    parser.add_argument("--compile", action="store_true", help="torch.compile as one more peer of the larger works")
+    parser.add_argument("--compile", action="store_true", help="torch.compile as one more peer")
     parser.add_argument("--json", help="every single result")
     parser.add_argument("--write", action="store_true", help="rewrite the block in docs/measurements.md")
     args = parser.parse_args()
