@@ -170,7 +170,7 @@ static void check(lt_ctx *reference, lt_ctx cpu[TEST_N_SETS][4], const shape *s,
         result first = {0};
         for (int t = 0; t < 4 && cpu[set][t].engine; t++) {
             result got = execute(&cpu[set][t], s, dtype, values, gout, twice);
-            compare(s, sets[set], &got, &want, dtype == LT_BF16 ? 1.6e-2 : 1e-5);
+            compare(s, sets[set], &got, &want, dtype == LT_BF16 ? 1.6e-2 : dtype == LT_F64 ? 1e-12 : 1e-5);
             if (t == 0) {
                 first = got;
                 continue;
@@ -260,7 +260,7 @@ static void refusals(void **state) {
     attrs.i[1] = 1;
     lt_tensor *in[2] = {filled(&ctx, LT_F32, 3, (int64_t[]){1, 4, 12}, zeros, NULL), filled(&ctx, LT_F32, 2, (int64_t[]){4, 5}, zeros, NULL)};
     assert_null(lth_apply(&ctx, LTH_OP_SELF_ATTENTION, in, 2, &attrs, NULL));
-    assert_non_null(strstr(ctx.error.text, "self_attention: mask (4, 5) of f32 does not fit"));
+    assert_non_null(strstr(ctx.error.text, "self_attention: mask (4, 5) does not fit"));
     lth_engine_free(ctx.engine);
 }
 
@@ -302,9 +302,10 @@ static void finite_differences(void **state) {
 }
 
 int main(void) {
-    static const lt_dtype f32 = LT_F32, bf16 = LT_BF16;
+    static const lt_dtype f32 = LT_F32, bf16 = LT_BF16, f64 = LT_F64;
     const struct CMUnitTest tests[] = {
         {"attention f32 against the reference", against_reference, NULL, NULL, (void *)(uintptr_t)&f32},
+        {"attention f64 against the reference", against_reference, NULL, NULL, (void *)(uintptr_t)&f64},
         {"attention bf16 against the reference", against_reference, NULL, NULL, (void *)(uintptr_t)&bf16},
         cmocka_unit_test(output_joins_heads), cmocka_unit_test(refusals), cmocka_unit_test(finite_differences),
     };
