@@ -1,5 +1,5 @@
-/* tests/engine/test_ops_attention.c - ATTENTION and SELF_ATTENTION of the cpu backend against the reference: many sizes, masks and strides, f32
- * and bf16, every instruction set; the same bits for one to four threads; finite differences in f64 on the reference. */
+/* tests/engine/test_ops_attention.c - ATTENTION and SELF_ATTENTION of the cpu backend against the reference: many sizes, masks and strides, f32,
+ * f64 and bf16, every instruction set; the same bits for one to four threads; finite differences in f64 on the reference. */
 #include "engine/autograd/tape.h"
 #include "test_reference.h"
 

@@ -18,6 +18,14 @@ typedef struct lth_gemm {
 
 /* K 0 stores zeros. Fails only for want of memory. */
 lt_status lth_cpu_gemm(lth_device *d, const lth_gemm *g, lth_error *err);
+/* c (M, N) (+)= a b + bias in f64: item i of a (a row) at depth k is a[i a_item + k a_depth], item j of b (a column) so; c's rows are dense. */
+typedef struct lth_matrices {
+    int64_t M, N, K, a_item, a_depth, b_item, b_depth, c_row;
+    const double *a, *b, *bias; /* bias (N) or NULL */
+    double *c;
+    bool add;
+} lth_matrices;
+lt_status lth_multiply_f64(lth_device *d, const lth_matrices *m, lth_error *err);
 /* For pack functions: from an array whose item i at depth k is from[i * item_at + k * depth_at]. */
 void lth_pack_f32(const float *from, int64_t item_at, int64_t depth_at, int64_t count, int64_t depth, float *to, int width);
 void lth_pack_f64(const double *from, int64_t item_at, int64_t depth_at, int64_t count, int64_t depth, double *to, int width);

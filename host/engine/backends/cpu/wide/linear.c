@@ -81,6 +81,11 @@ static lt_status multiply(lth_device *d, const product *p, int64_t batch, int64_
                   .store = store};
     return lth_cpu_gemm(d, &g, err);
 }
+lt_status lth_multiply_f64(lth_device *d, const lth_matrices *m, lth_error *err) {
+    const product p = {.a = m->a, .b = m->b, .a_item = m->a_item, .a_depth = m->a_depth, .b_item = m->b_item, .b_depth = m->b_depth, .c = m->c,
+                       .c_row = m->c_row, .c_col = 1, .bias = m->bias, .add = m->add};
+    return multiply(d, &p, 1, m->M, m->N, m->K, err);
+}
 
 /* ---- linear ---- */
 static const lth_array *bias_of(const lth_call *call) { return call->n_in > 2 ? call->in[2] : NULL; }
