@@ -51,11 +51,20 @@ static int head(char *out, size_t size, lth_level level, const char *prefix) {
     return length < (int)size ? length : (int)size - 1;
 }
 
+/* Warnings and errors quote what stands in files: control characters of theirs must not reach a terminal. */
+static void tame(lth_level level, char *text, size_t size) {
+    for (size_t i = 0; (level == LTH_WARNING || level == LTH_ERROR) && i < size; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        text[i] = (c < ' ' && c != '\n' && c != '\t') || c == 0x7f ? '?' : text[i];
+    }
+}
+
 /* A text longer than the static line: from the heap; if there is no memory, cut. */
-static bool write_long(int file, int head_size, const char *format, va_list args) {
+static bool write_long(lth_level level, int file, int head_size, const char *format, va_list args) {
     lth_buf all = {0};
     lth_buf_add_bytes(&all, line, (size_t)head_size);
     lth_buf_vprintf(&all, format, args);
+    tame(level, all.data ? all.data + head_size : NULL, all.size > (size_t)head_size ? all.size - (size_t)head_size : 0);
     if (all.size == 0 || all.data[all.size - 1] != '\n') {
         lth_buf_add(&all, "\n");
     }
@@ -80,8 +89,9 @@ void lth_vlog(lth_level level, const char *prefix, const char *format, va_list a
     }
     int used = head(line, ROOM / 2, level, prefix);
     int length = vsnprintf(line + used, (size_t)(ROOM - used), format, args);
-    if (length < ROOM - used || !write_long(file, used, format, again)) {
+    if (length < ROOM - used || !write_long(level, file, used, format, again)) {
         size_t end = length < 0 ? (size_t)used : strlen(line);
+        tame(level, line + used, end - (size_t)used);
         if (length < 0 || end == (size_t)used || line[end - 1] != '\n') { /* a text that brings its newline gets no second */
             line[end++] = '\n';
         }

@@ -80,6 +80,23 @@ static void lines(void **state) {
                         "plain 1\nwarning: careful\nerror: broken\nEarlyStopping: stops\nwarning: EarlyStopping: ends in a newline\n\n");
 }
 
+static void foreign_text(void) {
+    static char far[20000];
+    memset(far, 'x', sizeof far - 3);
+    far[sizeof far - 3] = '\a';
+    say(LTH_ERROR, NULL, "cell '%s' is no number\n  see the row", "\x1b[31mred\rX\x7f");
+    say(LTH_WARNING, NULL, "%s", far);
+    say(LTH_INFO, NULL, "\x1b[1mbold\x1b[m"); /* what a component prints on purpose */
+}
+
+static void foreign_text_is_tamed(void **state) {
+    (void)state;
+    in_pipe(foreign_text);
+    assert_non_null(strstr(output, "error: cell '?[31mred?X?' is no number\n  see the row\nwarning: xxx"));
+    assert_non_null(strstr(output, "xxx?\n\x1b[1mbold\x1b[m\n"));
+    assert_null(strchr(output, '\a'));
+}
+
 static void long_lines(void) {
     static char text[100001];
     for (size_t length = 7000; length < 7300; length++) { /* around what fits the static line */
@@ -193,6 +210,7 @@ static void a_closed_stderr_stops_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(lines),
+        TEST(foreign_text_is_tamed),
         TEST(lines_of_any_length),
         TEST(lines_of_threads_stay_whole),
         TEST(the_status_line_survives),
