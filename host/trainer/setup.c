@@ -278,7 +278,10 @@ void lth_session_close(lth_session *s) {
     lth_hooks_release(&s->hooks);
     lth_loaders_free(s->loaders);
     if (s->job->data && ((const lt_datamodule *)s->job->data->iface)->release) {
+        s->ctx.where = s->job->data->where; /* what it warns of is said in its name */
+        s->ctx.where.hook = "release";
         ((const lt_datamodule *)s->job->data->iface)->release(&s->ctx, s->job->data->self);
+        s->ctx.where = (lth_where){0};
     }
     lth_session_metrics_close(s);
     lth_modules_free(s->modules);

@@ -229,7 +229,8 @@ static int failure_status(const lth_session *s) {
     const lth_error *e = &s->ctx.error;
     bool from_data = s->ctx.where.kind && !strncmp(s->ctx.where.kind, "lt.datamodule", 13);
 
-    if (from_data && (e->code == LT_EIO || e->code == LT_EFORMAT || e->code == LT_EABSENT || e->code == LT_EINDEX)) {
+    if (from_data && (e->code == LT_EIO || e->code == LT_EFORMAT || e->code == LT_EABSENT || e->code == LT_EINDEX || e->code == LT_EDTYPE ||
+                      e->code == LT_ESHAPE)) { /* a file of numbers, or of a shape, that cannot be read is as unusable as a damaged one */
         return 4;
     }
     return e->code == LT_EINDEX && !s->ctx.where.component ? 4 : exit_status(s);

@@ -101,6 +101,11 @@ class Npy(DataBase):
         data["target"] = self.array("z.npy", (49, 2), 2)
         config = self.config(model="Boring", data={"class_path": "NpyDataset", "init_args": data}, trainer={"max_epochs": 3})
         self.lthost("fit", "-c", config, status=4, says="they do not belong together")
+        with open(self.path("x.npy"), "rb") as file:
+            swapped = file.read().replace(b"<f4", b">f4")
+        data["input"] = self.write("swapped.npy", swapped)
+        config = self.config(model="Boring", data={"class_path": "NpyDataset", "init_args": data}, trainer={"max_epochs": 3})
+        self.lthost("fit", "-c", config, status=4, says="big-endian numbers")
 
 
 def png(width, height, pixel):
@@ -155,6 +160,7 @@ class Images(DataBase):
             for name in ("dark/03.png", "light/07.png"):
                 self.assertEqual(len(re.findall(f"{name} .*: the next one takes its place", text)), 1, text)
             self.assertIn("(2 such so far)", text)
+            self.assertRegex(text, r"warning: ImageFolder: \d+ images below .* were skipped")
 
     def test_absent(self):
         self.needs("ImageFolder", "libjpeg and libpng")
