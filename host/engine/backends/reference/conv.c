@@ -98,7 +98,9 @@ static lt_status conv_forward(lth_device *device, const lth_call *call, lth_erro
 /* Gradient before the activation, for every place of the map, into the second half of the workspace. */
 static const double *conv_up(const conv *c, const lth_call *call) {
     double *before = call->workspace, *up = before + map_count(c);
-    memset(up, 0, (size_t)map_count(c) * sizeof *up);
+    if (map_count(c)) { /* an empty map has no workspace */
+        memset(up, 0, (size_t)map_count(c) * sizeof *up);
+    }
     if (!call->grad_out[0]) {
         return up;
     }

@@ -320,7 +320,9 @@ static lt_status group_backward(lth_device *device, const lth_call *call, lth_er
     const lth_array *x = call->in[0], *w = optional(call, 1), *up = call->grad_out[0];
     group g = group_of(call);
     double *sums = call->workspace, count = (double)(g.per * g.rest);
-    memset(sums, 0, (size_t)(2 * g.C) * sizeof *sums);
+    for (int64_t c = 0; c < 2 * g.C; c++) {
+        sums[c] = 0;
+    }
     for (int64_t at = 0; g.rest && at < g.N * call->attrs->i[0]; at++) {
         int64_t n = at / call->attrs->i[0], first = at % call->attrs->i[0] * g.per;
         double mean, rstd, sum = 0, hat = 0;
@@ -378,7 +380,9 @@ static lt_status rms_backward(lth_device *device, const lth_call *call, lth_erro
     const lth_array *x = call->in[0], *w = optional(call, 1), *g = call->grad_out[0], *d = call->grad_in[0];
     int64_t D = x->shape[x->ndim - 1], rows = D ? ref_numel(x) / D : 0, last = x->ndim - 1;
     double *sums = call->workspace;
-    memset(sums, 0, (size_t)D * sizeof *sums);
+    for (int64_t k = 0; k < D; k++) {
+        sums[k] = 0;
+    }
     for (int64_t row = 0; row < rows; row++) {
         int64_t at = ref_row_at(x, row), up = g ? ref_row_at(g, row) : 0, to = call->need[0] ? ref_row_at(d, row) : 0;
         double r = row_rms(x, at, call->attrs->f[0]), dot = 0;
