@@ -9,6 +9,7 @@ typedef struct numbers {
     bool says_position;
     uint64_t seed;
     int64_t epoch, starts, reads;
+    bool over; /* it has said its end, or failed: next is not called again before start */
 } numbers;
 
 static lt_status start(lt_ctx *ctx, void *data, const lt_stream_start *at) {
@@ -20,6 +21,7 @@ static lt_status start(lt_ctx *ctx, void *data, const lt_stream_start *at) {
     if (at->position) {
         memcpy(&n->at, at->position, sizeof n->at);
     }
+    n->over = false;
     n->seed = at->seed;
     n->epoch = at->epoch;
     n->starts++;
@@ -30,10 +32,15 @@ static lt_status next(lt_ctx *ctx, void *data, int64_t count, lt_batch_out *out)
     numbers *n = data;
     int64_t left = n->length - n->at, size = left < count ? left : count;
     n->reads++;
+    if (n->over) {
+        return lth_fail(&ctx->error, LT_ESTATE, "asked for a batch after the end");
+    }
     if (size <= 0) {
+        n->over = true;
         return LT_OK;
     }
     if (n->fail_at >= n->at && n->fail_at < n->at + size) {
+        n->over = true;
         return lth_fail(&ctx->error, LT_EIO, "number %d cannot be read", (int)n->fail_at);
     }
     int64_t *y = lth_data_table.batch_tensor(ctx, out, NULL, LT_I64, 1, &size);
@@ -276,7 +283,7 @@ static void test_modes(void **state) {
     }
 }
 
-/* Saved after every batch of the second epoch, and gone on with by other loaders: what comes is what would have come. */
+/* Saved after every batch of the second epoch, and gone on with by other loaders: what comes is what would have come, in the third epoch too. */
 static void test_combined_resume(void **state) {
     fixture *f = *state;
     for (lt_combine mode = LT_COMBINE_SEQUENTIAL; mode <= LT_COMBINE_MAX_SIZE; mode++) {
@@ -285,6 +292,7 @@ static void test_combined_resume(void **state) {
         lth_generator_seed(&f->engine->generator, 3);
         epoch(f, l, 0, parts, 0);
         int64_t length = epoch(f, l, 0, whole, 0);
+        assert_int_equal(epoch(f, l, 0, whole, length), 2 * length);
         for (int64_t at = 0; at <= length; at++) {
             lth_snapshot *saved = lth_snapshot_new();
             lt_loader *first = combined(f, mode, true, 2), *second = combined(f, mode, true, 1);
@@ -301,10 +309,67 @@ static void test_combined_resume(void **state) {
             f->engine->generator = then;
             assert_int_equal(lth_loader_load(second, saved, "data/train", &f->ctx.error), LT_OK);
             assert_int_equal(epoch(f, second, at, parts, at), length);
-            assert_memory_equal(parts, whole, (size_t)length * sizeof *whole);
+            assert_int_equal(epoch(f, second, 0, parts, length), 2 * length); /* a part that was through begins anew with the others */
+            assert_memory_equal(parts, whole, (size_t)(2 * length) * sizeof *whole);
             lth_snapshot_free(saved);
         }
     }
+}
+
+/* A stream that ends before a part of known length ends the epoch of the shortest; how long that is nobody knows beforehand. */
+static void test_shortest_with_a_stream(void **state) {
+    fixture *f = *state;
+    for (int first = 0; first < 2; first++) {
+        numbers n = {.length = 10, .fail_at = -1};
+        lt_loader *known = make_loader(f, make_dataset(f, &plain, 40), 4, 0, false), *stream = stream_loader(f, &n, -1, 4, 1);
+        lt_loader *parts[] = {first ? stream : known, first ? known : stream};
+        lt_loader *l = lth_data_table.combine(&f->ctx, parts, NULL, 2, LT_COMBINE_MIN_SIZE);
+        assert_true(lth_loader_length(l) == LTH_UNKNOWN_LENGTH);
+        begin(f, l, 0, -1);
+        for (int i = 0; i < 3; i++) {
+            const lt_batch *batch = lth_loader_next(l, &f->ctx);
+            assert_int_equal(batch->last, i == 2);
+            lth_step_end(f->engine);
+        }
+        assert_null(lth_loader_next(l, &f->ctx));
+        assert_int_equal(f->ctx.error.code, LT_OK);
+    }
+}
+
+/* What shows a model its input: of a part of a dataset its own first sample, of several loaders the first's, of a stream nothing. */
+static void test_examples(void **state) {
+    fixture *f = *state;
+    lt_dataset *all = make_dataset(f, &plain, 20), *halves[2], *empty = make_dataset(f, &plain, 0);
+    assert_int_equal(lth_data_table.random_split(&f->ctx, all, (int64_t[]){10, 10}, 2, 42, halves), LT_OK);
+    for (int part = 0; part < 4; part++) {
+        lt_dataset *data = part == 0 ? all : part == 1 ? lth_data_table.subset(&f->ctx, all, 7, 9) : halves[part - 2];
+        lt_loader *l = make_loader(f, data, 4, 0, false);
+        begin(f, l, 0, -1);
+        const int64_t first = lth_loader_next(l, &f->ctx)->indices[0];
+        lth_loader_end(l);
+        for (int several = 0; several < 2; several++) {
+            lt_loader *both[] = {make_loader(f, empty, 4, 0, false), l};
+            l = several ? lth_data_table.combine(&f->ctx, both, NULL, 2, LT_COMBINE_MAX_SIZE) : l;
+            lt_tensor *x = lth_loader_example(l, &f->ctx);
+            assert_non_null(x);
+            assert_int_equal(((const float *)x->a.data)[0], first * 3);
+            lth_step_end(f->engine);
+        }
+    }
+    numbers n = {.length = 10, .fail_at = -1};
+    assert_null(lth_loader_example(stream_loader(f, &n, 10, 4, 1), &f->ctx));
+    lt_loader *none[] = {make_loader(f, empty, 4, 0, false), stream_loader(f, &n, -1, 4, 0)};
+    assert_null(lth_loader_example(lth_data_table.combine(&f->ctx, none, NULL, 2, LT_COMBINE_SEQUENTIAL), &f->ctx));
+    assert_int_equal(f->ctx.error.code, LT_OK);
+    assert_int_equal(n.starts, 0);
+}
+
+static void refuses_keys(fixture *f, lt_loader *const *loaders, const char *a, const char *b, const char *text) {
+    const char *const keys[] = {a, b};
+    assert_null(lth_data_table.combine(&f->ctx, loaders, keys, 2, LT_COMBINE_MIN_SIZE));
+    assert_int_equal(f->ctx.error.code, LT_EINVAL);
+    assert_non_null(strstr(f->ctx.error.text, text));
+    f->ctx.error = (lth_error){0};
 }
 
 static void refuses(fixture *f, lt_loader *const *loaders, int32_t count, lt_combine mode, const char *text) {
@@ -317,6 +382,12 @@ static void refuses(fixture *f, lt_loader *const *loaders, int32_t count, lt_com
 static void test_combining_refuses(void **state) {
     fixture *f = *state;
     lt_loader *l = make_loader(f, make_dataset(f, &plain, 4), 4, 0, false), *both[] = {l, l}, *hole[] = {l, NULL}, *one[] = {l};
+    lt_loader *two[] = {l, make_loader(f, make_dataset(f, &plain, 4), 4, 0, false)};
+    refuses_keys(f, two, "x", "x", "loaders 0 and 1 of 2 have the same key 'x'");
+    refuses_keys(f, two, "x", "", "key 1 of 2, '', must have 1 to 47 characters");
+    refuses_keys(f, two, "a name that is far longer than anybody would write", "x", "must have 1 to 47 characters");
+    refuses_keys(f, two, "x", NULL, "key 1 of 2 is NULL");
+    refuses_keys(f, two, NULL, "x", "key 0 of 2 is NULL");
     refuses(f, both, 2, LT_COMBINE_MIN_SIZE, "is part of a combined one already");
     refuses(f, hole, 2, LT_COMBINE_MIN_SIZE, "loader 1 of 2 is NULL");
     refuses(f, one, 0, LT_COMBINE_MIN_SIZE, "0 loaders");
@@ -335,6 +406,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {WITH_STAGE(test_streams_in_order), WITH_STAGE(test_known_length), WITH_STAGE(test_resume),
         WITH_STAGE(test_resume_with_another_batch_size),
                                        WITH_STAGE(test_failures_of_streams), WITH_STAGE(test_modes), WITH_STAGE(test_combined_resume),
+                                       WITH_STAGE(test_shortest_with_a_stream), WITH_STAGE(test_examples),
                                        WITH_STAGE(test_combining_refuses)};
     return cmocka_run_group_tests_name("loader_streams", tests, NULL, NULL);
 }

@@ -34,6 +34,28 @@ static bool already_used(const lth_loaders *all, const lt_loader *part) {
     return false;
 }
 
+/* Keys are all given or all absent, told apart by their names, and as long as a batch item's at most. */
+static lt_status check_keys(lt_ctx *ctx, const char *const *keys, int32_t count, void *caller) {
+    const char *op = "lt_data_combine";
+    for (int32_t i = 0; keys && i < count; i++) {
+        if (!keys[i] != !keys[0]) {
+            return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "key %d of %d is NULL: loaders are a list (no keys) or a dict (each with a key)",
+                               (int)(keys[i] ? 0 : i), (int)count);
+        }
+        if (keys[i] && (!*keys[i] || strlen(keys[i]) >= LTH_KEY_MAX)) {
+            return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "key %d of %d, '%s', must have 1 to %d characters", (int)i, (int)count, keys[i],
+                               LTH_KEY_MAX - 1);
+        }
+        for (int32_t k = 0; keys[i] && k < i; k++) {
+            if (!strcmp(keys[k], keys[i])) {
+                return lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "loaders %d and %d of %d have the same key '%s'", (int)k, (int)i, (int)count,
+                                   keys[i]);
+            }
+        }
+    }
+    return LT_OK;
+}
+
 static lt_status check(lt_ctx *ctx, lt_loader *const *loaders, int32_t count, lt_combine mode, void *caller) {
     const char *op = "lt_data_combine";
     if (!ctx->loaders) {
@@ -63,7 +85,7 @@ static lt_status check(lt_ctx *ctx, lt_loader *const *loaders, int32_t count, lt
 
 lt_loader *lth_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_combine", NULL);
-    if (check(ctx, loaders, count, mode, LTH_CALLER)) {
+    if (check(ctx, loaders, count, mode, LTH_CALLER) || check_keys(ctx, keys, count, LTH_CALLER)) {
         return NULL;
     }
     lt_loader *l = lth_alloc(sizeof *l);
@@ -102,11 +124,16 @@ void lth_combined_free(struct lth_combined *c) {
 int64_t lth_combined_length(const lt_loader *l) {
     const lth_combined *c = l->combined;
     int64_t least = LTH_UNKNOWN_LENGTH, most = 0, sum = 0;
+    bool unknown = false;
     for (int32_t i = 0; i < c->count; i++) {
         int64_t length = lth_loader_length(c->parts[i]);
+        unknown |= length == LTH_UNKNOWN_LENGTH;
         least = length < least ? length : least;
         most = length > most ? length : most;
-        sum = length == LTH_UNKNOWN_LENGTH || sum == LTH_UNKNOWN_LENGTH ? LTH_UNKNOWN_LENGTH : sum + length;
+        sum += unknown ? 0 : length;
+    }
+    if (unknown) { /* also of the shortest: a stream may end before the parts whose lengths are known */
+        return LTH_UNKNOWN_LENGTH;
     }
     return c->mode == LT_COMBINE_SEQUENTIAL ? sum : c->mode == LT_COMBINE_MIN_SIZE ? least : most;
 }
@@ -149,6 +176,9 @@ lt_status lth_combined_begin(lt_loader *l, int64_t skip, int64_t limit, lth_erro
         bool due = c->mode == LT_COMBINE_SEQUENTIAL ? resumed && i == c->now && c->begun[i] : !(resumed && c->mode == LT_COMBINE_MAX_SIZE && c->through[i]);
         if (due && begin_part(c, i, err)) {
             return err->code;
+        }
+        if (resumed && !due) {
+            lth_loader_forget(c->parts[i]);
         }
     }
     if (skip > 0 && !resumed) {

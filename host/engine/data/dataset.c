@@ -172,7 +172,8 @@ static lt_status check_split(lt_ctx *ctx, const lt_dataset *all, const int64_t *
 
 lt_status lth_random_split(lt_ctx *ctx, lt_dataset *all, const int64_t *lengths, int32_t count, int64_t seed, lt_dataset **out) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_data_random_split", ctx->error.code);
-    if (!in_stage(ctx, "lt_data_random_split") || !has_numbers(ctx, all, "lt_data_random_split", LTH_CALLER) || check_split(ctx, all, lengths, count, out, LTH_CALLER)) {
+    if (!in_stage(ctx, "lt_data_random_split") || !has_numbers(ctx, all, "lt_data_random_split", LTH_CALLER) ||
+        check_split(ctx, all, lengths, count, out, LTH_CALLER)) {
         return ctx->error.code;
     }
     int64_t *map = draw_split(all, seed);

@@ -327,17 +327,18 @@ lt_batch *lth_loader_take(lt_loader *l, lt_ctx *ctx) {
     return &slot->batch;
 }
 
-lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
-    static const int64_t first = 0;
+static lt_tensor *example_of(lt_loader *l, lt_ctx *ctx) {
+    const lt_dataset *d = l->dataset;
+    const int64_t first = d->map && d->length > 0 ? d->map[0] : d->start;
     lt_batch_out slot = {0};
     lt_tensor *x = NULL;
-    if (l->dataset->length < 1) {
+    if (d->stream || d->length < 1) { /* a stream cannot be looked into without beginning it */
         return NULL;
     }
     lt_ctx own;
     lth_ctx_init(&own, LTH_LOADER_THREAD);
-    own.where = l->dataset->where;
-    lth_slot_fill(&slot, l->dataset, &first, 1, 0, &own);
+    own.where = d->where;
+    lth_slot_fill(&slot, d, &first, 1, 0, &own);
     if (slot.error.code) {
         report(ctx, l, &slot.error);
     } else if (lth_slot_deliver(&slot, l->all->engine, &ctx->error) == LT_OK && lth_batch_convert(&slot.batch, ctx) == LT_OK) {
@@ -348,6 +349,16 @@ lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
     }
     lth_slot_release(&slot);
     return x;
+}
+
+lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx) {
+    for (int32_t i = 0; l->combined && i < lth_combined_count(l); i++) {
+        lt_loader *part = lth_combined_part(l, i);
+        if (part->dataset->length || i + 1 == lth_combined_count(l)) { /* of the first that has samples; another's may have another shape */
+            return example_of(part, ctx);
+        }
+    }
+    return example_of(l, ctx);
 }
 
 void lth_loader_end(lt_loader *l) {
@@ -446,6 +457,19 @@ static void note_batch_size(const lt_loader *l) {
     }
 }
 
+/* Numbers of a saved position that can be one of these samples, and that nothing can be computed of which overflows. */
+static bool is_position(const lt_dataset *d, int64_t batches, int64_t batch_size, int64_t samples, int64_t offset) {
+    if (batches < 0 || batch_size < 1 || batches > INT64_MAX / 2 / batch_size || offset < -batches * batch_size || offset > MOST_BATCHES) {
+        return false;
+    }
+    return samples >= (d->stream ? -1 : 0) && (samples < 0 || batches <= samples);
+}
+
+void lth_loader_forget(lt_loader *l) {
+    l->epoch += l->loaded; /* that epoch was begun, and is over */
+    l->loaded = false;
+}
+
 lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *prefix, lth_error *err) {
     if (l->combined) {
         return lth_combined_load(l, in, prefix, err);
@@ -453,8 +477,7 @@ lt_status lth_loader_load(lt_loader *l, const lth_snapshot *in, const char *pref
     int64_t running = get(in, prefix, "running", -1), batches = get(in, prefix, "batches", -1),
             batch_size = get(in, prefix, "batch_size", -1);
     int64_t samples = get(in, prefix, "samples", -1), shuffle = get(in, prefix, "shuffle", -1), offset = get(in, prefix, "offset", 0);
-    if (running < 0 || batches < 0 || batch_size < 1 || batches > INT64_MAX / 2 / batch_size || offset < -batches * batch_size || offset > MOST_BATCHES || samples < (l->dataset->stream ? -1 : 0) || shuffle < 0 ||
-        (samples >= 0 && batches > samples)) {
+    if (running < 0 || shuffle < 0 || !is_position(l->dataset, batches, batch_size, samples, offset)) {
         return lth_fail(err, LT_EFORMAT, "the checkpoint's position in dataset '%s' (%s) is absent or damaged", l->dataset->name, prefix);
     }
     lth_loader_end(l);

@@ -31,8 +31,8 @@ lt_status lth_loader_begin(lt_loader *l, int64_t skip, int64_t limit, lth_error 
 const lt_batch *lth_loader_next(lt_loader *l, lt_ctx *ctx);
 /* Float tensors of a batch in the dtype of trainer.precision (32-true leaves them as they are). lth_loader_next has done it. */
 lt_status lth_batch_convert(lt_batch *batch, lt_ctx *ctx);
-/* The first tensor of a batch of the dataset's first sample, in step memory; outside any epoch, drawing nothing. NULL: there is none, or ctx
- * has the failure. */
+/* The first tensor of a batch of the dataset's first sample, in step memory; outside any epoch, drawing nothing. Of several loaders: of
+ * the first that has samples. NULL: there is none (a stream is not begun for it), or ctx has the failure. */
 lt_tensor *lth_loader_example(lt_loader *l, lt_ctx *ctx);
 void lth_loader_end(lt_loader *l);      /* early stop: workers drop what they prefetched */
 /* Nothing more will come in this epoch: true after its last batch was delivered, and of an empty one after begin. */

@@ -115,6 +115,7 @@ struct lt_loader {
     struct lth_combined *combined; /* several loaders; then nothing above but all, next and running counts */
 };
 lt_batch *lth_loader_take(lt_loader *l, lt_ctx *ctx); /* lth_loader_next, for those who may still write in the batch */
+void lth_loader_forget(lt_loader *l); /* of a part: it has no more batches in the epoch that was loaded; its next begin is of a new one */
 /* combined.c: what the functions of loader.h do for several loaders */
 lt_loader *lth_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode);
 void lth_combined_free(struct lth_combined *c);

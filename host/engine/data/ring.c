@@ -36,9 +36,11 @@ static inline void relax(void) {
 #endif
 }
 
-/* A stream is read in order, by one thread at a time. */
+/* A stream is read in order, by one thread at a time. That it is over was set before the batch that ended it was published, so it is read after
+ * that batch is seen to be done: otherwise a worker could look before the end came and find its turn after it. */
 static bool its_turn(lth_ring *ring, int64_t ticket) {
-    return !atomic_load(&ring->over) && (ticket <= atomic_load(&ring->from) || atomic_load(&ring->slots[(ticket - 1) % ring->slot_count].done) == ticket - 1);
+    bool before_is_done = ticket <= atomic_load(&ring->from) || atomic_load(&ring->slots[(ticket - 1) % ring->slot_count].done) == ticket - 1;
+    return before_is_done && !atomic_load(&ring->over);
 }
 
 /* May a worker fill it now? */

@@ -47,8 +47,8 @@ typedef struct lt_stream_desc {
     const char *name;
     /* Begins an epoch, or goes on in the middle of one. No other hook of this stream runs meanwhile. [loader] */
     lt_status (*start)(lt_ctx *ctx, void *data, const lt_stream_start *at);
-    /* Fills one batch of at most `count` samples (what is put decides how many); nothing put is the end of the epoch. One call at a time, on
-     * any thread. [loader] */
+    /* Fills one batch of at most `count` samples (what is put decides how many); nothing put is the end of the epoch: it is not called
+     * again before start then, nor after it failed. One call at a time, on any thread. [loader] */
     lt_status (*next)(lt_ctx *ctx, void *data, int64_t count, lt_batch_out *out);
     void *data;             /* the plugin's; it frees it in release or destroy */
 } lt_stream_desc;
@@ -116,8 +116,9 @@ LT_INLINE lt_dataset *lt_data_subset(lt_ctx *ctx, lt_dataset *all, int64_t start
 /* A stream as described; desc (its struct_size set) is copied, desc->data stays the plugin's. A loader over it reads in order: workers only read
  * ahead, and shuffle is refused. LT_EINVAL. */
 LT_INLINE lt_dataset *lt_data_stream(lt_ctx *ctx, const lt_stream_desc *desc) { return lt__data->stream(ctx, desc); }
-/* Several loaders as one, in the order given; keys (borrowed, or NULL) name the parts, as of a dict. The loaders are then the new one's. 1 to 16;
- * LT_COMBINE_*: Lightning's default is MAX_SIZE_CYCLE for training and SEQUENTIAL elsewhere. Read parts with lt_batch_part. LT_EINVAL. */
+/* Several loaders as one, in the order given; keys (borrowed; NULL: none) name the parts, as of a dict: each 1 to 47 bytes, no two
+ * alike. The loaders are then the new one's. 1 to 16; LT_COMBINE_*: Lightning's default is MAX_SIZE_CYCLE for training and SEQUENTIAL elsewhere.
+ * Read parts with lt_batch_part. LT_EINVAL. */
 LT_INLINE lt_loader *lt_data_combine(lt_ctx *ctx, lt_loader *const *loaders, const char *const *keys, int32_t count, lt_combine mode) {
     return lt__data->combine(ctx, loaders, keys, count, mode);
 }
