@@ -79,6 +79,13 @@ static void refusals(void **state) {
     refused(ctx, lt_nn_layer_norm_over(ctx, 1, shape, NULL), LT_EUNSUPPORTED, "lt_nn_layer_norm_over");
     refused(ctx, lt_nn_embedding(ctx, 3, 2, .has_padding_idx = 1, .padding_idx = 3), LT_EINVAL, "padding_idx 3 is none of the 3 rows");
     refused(ctx, lt_forward(ctx, lt_nn_unflatten(ctx, 0, 1, shape), lt_zeros(ctx, LT_F32, 1, (int64_t[]){3})), LT_ESHAPE, "3 elements do not make");
+    lt_tensor *x = lt_zeros(ctx, LT_F32, 2, (int64_t[]){4, 2}), *wide = lt_zeros(ctx, LT_I64, 2, (int64_t[]){4, 3});
+    refused(ctx, lt_gather(ctx, x, 0, wide), LT_ESHAPE, "index has 3 along dimension 1, x 2");
+    refused(ctx, lt_cumsum(ctx, x, 2), LT_EINDEX, "no dimension 2 among 2");
+    refused(ctx, lt_narrow(ctx, x, 0, 0, -1), LT_EINDEX, "lt_narrow: -1 elements from 0 on, but dimension 0 has 4");
+    refused(ctx, lt_narrow(ctx, x, 0, -3, 5), LT_EINDEX, "lt_narrow: 5 elements from -3 on");
+    refused(ctx, lt_narrow(ctx, x, 0, 1, INT64_MAX), LT_EINDEX, "lt_narrow");
+    assert_int_equal(lt_size(ctx, lt_narrow(ctx, x, 0, -3, 3), 0), 3);
     lt_mock_close(mock);
 }
 

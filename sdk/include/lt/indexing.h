@@ -15,9 +15,15 @@ LT_INLINE lt_tensor *lt_expand(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const in
 LT_INLINE lt_tensor *lt_unsqueeze(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->unsqueeze(ctx, x, dim); }
 /* Without dimension dim if its size is 1, else x itself. */
 LT_INLINE lt_tensor *lt_squeeze(lt_ctx *ctx, lt_tensor *x, int32_t dim) { return lt__tensor->squeeze(ctx, x, dim); }
-/* Elements start, start + 1, ..., length of them, along dim. */
+/* Elements start, start + 1, ..., length of them, along dim; a negative start counts from the end. LT_EINDEX: they are not all there. */
 LT_INLINE lt_tensor *lt_narrow(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t length) {
-    return lt__tensor->slice_step(ctx, x, dim, start, start < 0 && length == -start ? INT64_MAX : start + length, 1);
+    const int64_t size = lt__tensor->size(ctx, x, dim), from = start < 0 ? start + size : start;
+    if (from < 0 || from > size || length < 0 || length > size - from) {
+        lt_fail(ctx, LT_EINDEX, "lt_narrow: %lld elements from %lld on, but dimension %d has %lld", (long long)length, (long long)start, (int)dim,
+                (long long)size);
+        return NULL;
+    }
+    return lt__tensor->slice_step(ctx, x, dim, from, from + length, 1);
 }
 /* Every step-th element of start..end-1 along dim; negative ones count from the end, INT64_MAX is the end; step >= 1. */
 LT_INLINE lt_tensor *lt_slice_step(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end, int64_t step) {

@@ -202,6 +202,9 @@ LT_MOCK lt_tensor *lt_mock__cumsum(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
     lt_tensor *y;
     LT_MOCK__NEED(x, NULL);
     dim = dim < 0 ? dim + x->ndim : dim;
+    if (dim < 0 || dim >= x->ndim) {
+        return (lt_tensor *)lt_mock__fail(ctx, LT_EINDEX, "lt_cumsum: no dimension %d among %d", (int)dim, (int)x->ndim);
+    }
     y = lt_mock__cast(ctx, x, x->dtype == LT_F32 || x->dtype == LT_F64 ? x->dtype : LT_I64);
     for (int64_t line = 0; y && y->n && line < y->n / y->shape[dim]; line++) {
         for (int64_t k = 1; k < y->shape[dim]; k++) {

@@ -120,6 +120,10 @@ LT_MOCK int64_t lt_mock__pick(lt_ctx *ctx, const lt_tensor *x, const lt_tensor *
         return -1;
     }
     for (int32_t d = 0; d < x->ndim; d++) {
+        if (d != dim && y->shape[d] > x->shape[d]) {
+            lt_mock__fail(ctx, LT_ESHAPE, "index has %lld along dimension %d, x %lld", (long long)y->shape[d], (int)d, (long long)x->shape[d]);
+            return -1;
+        }
         at += (d == dim ? (int64_t)index : lt_mock__along(y, i, d)) * x->strides[d];
     }
     return at;
