@@ -195,24 +195,22 @@ static const char *list_of(int32_t type) {
 }
 
 /* A number where a list of numbers is wanted is a list of one, as PyTorch takes `max_lr: 0.1` for all parameter groups. */
-static bool read_single(const target *t, lth_value *out) {
+static bool is_single(const target *t) {
     double value;
-    if (t->param->type != LT_PARAM_FLOATS || !is_plain(t->node) || !lth_parse_f64(t->node->text, &value)) {
-        return false;
-    }
+    return t->param->type == LT_PARAM_FLOATS && is_plain(t->node) && lth_parse_f64(t->node->text, &value);
+}
+
+static bool read_single(const target *t, lth_value *out) {
     double *items = lth_arena_alloc(t->b->arena, sizeof *items);
     out->records.items = items;
     out->records.count = items != NULL;
     t->b->arena->failed = t->b->arena->failed || !items;
-    if (items) {
-        *items = value;
-    }
-    return true;
+    return !items || read_float(t, "a number", items);
 }
 
 static bool read_list(const target *t, lth_value *out) {
-    if (read_single(t, out)) {
-        return true;
+    if (is_single(t)) {
+        return read_single(t, out);
     }
     if (t->node->kind != LTH_NODE_LIST) {
         return refuse_type(t, list_of(t->param->type));

@@ -31,8 +31,8 @@ bool lth_text_is_null(const char *text);
 /* Shortest text that reads back as the same double: "0.001", "1e-08", "nan", "inf"; always told apart from an integer's text where
  * a float is meant is not its concern. */
 void lth_format_f64(char *out, size_t size, double value);
-/* "(64, 1, 28, 28)" */
 const char *lth_with_commas(uint64_t number, char out[32]); /* 61440 as "61,440" */
+/* "(64, 1, 28, 28)" */
 void lth_format_shape(char *out, size_t size, const int64_t *shape, int ndim);
 const char *lth_dtype_name(int32_t dtype);      /* "f32"; "?" */
 size_t lth_dtype_size(int32_t dtype);           /* bytes; 0 for an unknown dtype */

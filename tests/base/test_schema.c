@@ -214,6 +214,7 @@ static void out_of_range(void **state) {
     assert_refused("dropout", "1", false, "dropout of LeNet must be at least 0 and below 1, not 1");
     assert_refused("dropout", "nan", false, "dropout of LeNet must be at least 0 and below 1, not nan");
     assert_refused("depth", "0", false, "depth of LeNet must be above 0, not 0");
+    assert_refused("betas", "1", false, "betas of LeNet must be at least 0 and below 1, not 1"); /* a list of one */
 }
 
 static void items_of_lists_are_named(void **state) {
