@@ -30,7 +30,7 @@ typedef struct lth_hookview {
     lth_arena names; /* names of outputs, copied once */
     lth_logged *logged;
     lth_records *records;
-    struct value_of *metric_values; /* trainer/metrics.c's: what was logged of which metric */
+    struct metric_values *metric_values; /* trainer/metrics.c's: what was logged of which metric */
     lth_optim *optim;
     const char *optimizer_id;   /* component id */
     const char *checkpoint_dir; /* absolute; NULL: saving is not possible in this stage */

@@ -111,8 +111,12 @@ typedef struct value_of {
     lt_ctx *ctx;
     lt_metric_handle *metric;
     int64_t index;
-    struct value_of *next;
 } value_of;
+struct metric_values {
+    lt_metric_handle *metric;
+    struct metric_values *next;
+    value_of values[]; /* one for each of its values */
+};
 
 /* lth_log_source: one value of a metric. */
 static lt_status read_value(void *arg, int32_t phase, bool of_batch, double *out, lth_error *err) {
@@ -127,24 +131,30 @@ static lt_status read_value(void *arg, int32_t phase, bool of_batch, double *out
     return LT_OK;
 }
 
-/* Kept for the run: a log call of every step finds the same one. */
-static value_of *source_of(lt_ctx *ctx, lt_metric_handle *metric, int64_t index) {
+/* A source for each value of the metric. Kept for the run: a log call of every step finds the same ones. */
+static value_of *sources_of(lt_ctx *ctx, lt_metric_handle *metric) {
     lth_hookview *run = ctx->run;
-    value_of *v = run->metric_values;
+    struct metric_values *m = run->metric_values;
 
-    while (v && (v->metric != metric || v->index != index)) {
-        v = v->next;
+    while (m && m->metric != metric) {
+        m = m->next;
     }
-    if (!v) {
-        v = lth_arena_alloc(&run->names, sizeof *v);
-        if (!v) {
+    if (!m) {
+        const int64_t n = lth_metric_count(metric);
+
+        m = lth_arena_alloc(&run->names, sizeof *m + (size_t)n * sizeof *m->values);
+        if (!m) {
             lth_fail_op(&ctx->error, LT_ENOMEM, "lt_metric_log", NULL, "out of memory");
             return NULL;
         }
-        *v = (value_of){ctx, metric, index, run->metric_values};
-        run->metric_values = v;
+        m->metric = metric;
+        m->next = run->metric_values;
+        for (int64_t i = 0; i < n; i++) {
+            m->values[i] = (value_of){ctx, metric, i};
+        }
+        run->metric_values = m;
     }
-    return v;
+    return m->values;
 }
 
 static void table_log(lt_ctx *ctx, const char *name, lt_metric_handle *metric, uint32_t flags) {
@@ -164,12 +174,13 @@ static void table_log(lt_ctx *ctx, const char *name, lt_metric_handle *metric, u
     if (!(flags & (LT_LOG_STEP | LT_LOG_EPOCH))) {
         flags |= LT_LOG_EPOCH;
     }
+    value_of *sources = sources_of(ctx, metric);
+
     for (int64_t i = 0; i < lth_metric_count(metric); i++) {
-        value_of *v = source_of(ctx, metric, i);
         char indexed[240];
 
         snprintf(indexed, sizeof indexed, lth_metric_count(metric) > 1 ? "%s/%lld" : "%s", name, (long long)i);
-        if (!v || lth_logged_add_source(ctx->run->logged, indexed, (lth_log_source){read_value, v}, flags, &ctx->error)) {
+        if (!sources || lth_logged_add_source(ctx->run->logged, indexed, (lth_log_source){read_value, sources + i}, flags, &ctx->error)) {
             ctx->error.caller = LTH_CALLER;
             return;
         }

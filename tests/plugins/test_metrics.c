@@ -199,6 +199,30 @@ static void test_states_survive_a_checkpoint(void **state) {
     assert_true(each_case(through_a_snapshot) > 60);
 }
 
+/* Sums of another size beside a count that fits: none is taken, or the value would be neither's. */
+static void test_states_of_other_parameters_are_left(void **state) {
+    (void)state;
+    lth_error err = {0};
+    lth_snapshot *saved = lth_snapshot_new();
+    fresh();
+    lt_metric_handle *metric = lth_metric_make(&ctx, ctx.metrics, "R2Score", "num_outputs: 2");
+    lt_tensor *two = lth_tensor_table.full(&ctx, LT_F32, 2, (int64_t[]){5, 2}, 3);
+    assert_int_equal(lth_metric_update(&ctx, metric, LTH_METRIC_VALIDATE, two, two), LT_OK);
+    assert_int_equal(lth_metrics_save(ctx.metrics, saved, "metrics/states", &err), LT_OK);
+    fresh();
+    metric = lth_metric_make(&ctx, ctx.metrics, "R2Score", "");
+    assert_non_null(metric);
+    assert_int_equal(lth_metrics_load(ctx.metrics, saved, "metrics/states", &err), LT_OK);
+    static const float preds[3] = {1, 2, 4}, target[3] = {1, 2, 3};
+    lt_tensor *p = lth_tensor_table.from_data(&ctx, LT_F32, 1, (int64_t[]){3}, preds);
+    lt_tensor *t = lth_tensor_table.from_data(&ctx, LT_F32, 1, (int64_t[]){3}, target);
+    const double *value;
+    assert_int_equal(lth_metric_update(&ctx, metric, LTH_METRIC_VALIDATE, p, t), LT_OK);
+    assert_int_equal(lth_metric_compute(&ctx, metric, LTH_METRIC_VALIDATE, false, &value), LT_OK);
+    assert_float_equal(value[0], 0.5, 1e-12);
+    lth_snapshot_free(saved);
+}
+
 static void refuses_to_be_made(const char *id, const char *params, lt_status code, const char *text) {
     fresh();
     assert_null(lth_metric_make(&ctx, ctx.metrics, id, params));
@@ -257,6 +281,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_torchmetrics),
         cmocka_unit_test(test_states_survive_a_checkpoint),
+        cmocka_unit_test(test_states_of_other_parameters_are_left),
         cmocka_unit_test(test_bad_input),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

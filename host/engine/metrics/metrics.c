@@ -415,17 +415,33 @@ lt_status lth_metrics_save(const lth_metrics *m, lth_snapshot *out, const char *
     return LT_OK;
 }
 
+/* Is every state of the metric there in its own size, or none at all? A metric made of both would be neither's value. */
+static bool states_fit(const lt_metric_handle *metric, int phase, const lth_snapshot *in, const char *prefix) {
+    bool fits = true;
+    char path[400];
+    int found = 0, all = 0;
+    for (const state *s = metric->runs[phase].states; s; s = s->next, all++) {
+        path_of(path, sizeof path, prefix, metric, phase, s->name);
+        const lth_item *item = lth_snapshot_get(in, path);
+        found += item != NULL;
+        fits = fits && (!item || (item->dtype == LT_F64 && item->size == (size_t)s->n * sizeof(double)));
+    }
+    return fits && (found == 0 || found == all);
+}
+
 static lt_status load_run(lt_metric_handle *metric, int phase, const lth_snapshot *in, const char *prefix, lth_error *err) {
     run *r = &metric->runs[phase];
     char path[400];
+    if (!states_fit(metric, phase, in, prefix)) {
+        lth_log(LTH_WARNING, "metric %s has other parameters than in the checkpoint: its value of this epoch begins at the resume", metric->id);
+        return LT_OK;
+    }
     for (state *s = r->states; s; s = s->next) {
         path_of(path, sizeof path, prefix, metric, phase, s->name);
         const lth_item *item = lth_snapshot_get(in, path);
-        if (item && item->dtype == LT_F64 && item->size == (size_t)s->n * sizeof(double)) {
+        if (item) {
             memcpy(s->epoch, item->data, item->size);
             r->updated = true;
-        } else if (item) {
-            lth_log(LTH_WARNING, "metric %s has other parameters than in the checkpoint: its value of this epoch begins at the resume", metric->id);
         }
     }
     for (lt_metric_list *list = r->lists; list; list = list->next) {
