@@ -96,7 +96,72 @@ static void not_settled(void **state) {
     says(&t, lth_modules_settle(&t.ctx, t.m, run, t.net, odd), LT_ESHAPE, "left open");
 }
 
+/* ---- two open layers of one weight ---- */
+typedef struct tied { model t; lt_module *a, *b; int64_t of_b; } tied;
+
+static void open_tied(tied *p, int64_t in) {
+    open_model(&p->t, false);
+    lt_ctx *c = &p->t.ctx;
+    p->a = nn->child(c, "a", nn->linear(c, in, 64, true));
+    p->b = nn->child(c, "b", nn->linear(c, in, 64, true));
+    assert_int_equal(nn->tie(c, p->b, "weight", p->a, "weight"), LT_OK);
+    c->in_configure = false;
+}
+
+static lt_tensor *run_tied(lt_ctx *ctx, void *self, lt_tensor *x) {
+    const tied *p = self;
+    lt_tensor *y = nn->forward(ctx, p->a, x);
+    return y ? nn->forward(ctx, p->b, op->full(ctx, LT_F32, 2, (int64_t[]){3, p->of_b}, 0.5)) : NULL;
+}
+
+/* Values and the generator afterwards as with sizes written out: what a tied layer's own weight would have drawn is drawn. */
+static void tied_as_written_out(void **state) {
+    tied open = {.of_b = 10}, said = {.of_b = 10};
+    (void)state;
+    open_tied(&open, 0);
+    open_tied(&said, 10);
+    lt_tensor *x = op->full(&open.t.ctx, LT_F32, 2, (int64_t[]){3, 10}, 0.5);
+    assert_int_equal(lth_modules_settle(&open.t.ctx, open.t.m, run_tied, &open, x), LT_OK);
+    assert_int_equal(lth_modules_seal(open.t.m, &open.t.ctx.error), LT_OK);
+    assert_int_equal(lth_modules_seal(said.t.m, &said.t.ctx.error), LT_OK);
+    for (int64_t k = 0; k < lth_state_count(said.t.m); k++) {
+        const lt_tensor *v = lth_state_at(open.t.m, k).value, *w = lth_state_at(said.t.m, k).value;
+        assert_int_equal(lth_numel(v), lth_numel(w));
+        assert_memory_equal(v->a.data, w->a.data, (size_t)lth_numel(w) * sizeof(float));
+    }
+    assert_memory_equal(&open.t.e->generator, &said.t.e->generator, sizeof(lth_generator));
+    close_model(&open.t);
+    close_model(&said.t);
+}
+
+static void tied_that_disagree(void **state) {
+    tied p = {.of_b = 64};
+    (void)state;
+    open_tied(&p, 0);
+    lt_tensor *x = op->full(&p.t.ctx, LT_F32, 2, (int64_t[]){3, 10}, 0.5);
+    says(&p.t, lth_modules_settle(&p.t.ctx, p.t.m, run_tied, &p, x), LT_ESHAPE,
+         "linear b (0 -> 64) got (3, 64), but its weight is that of linear a (10 -> 64), which has (64, 10)");
+}
+
+/* A weight of the model's own, held by the plugin, grows with the layer that uses it. */
+static void tied_to_a_parameter(void **state) {
+    model t;
+    (void)state;
+    open_model(&t, false);
+    lt_module *group = nn->module(&t.ctx, "own", NULL), *fc = nn->child(&t.ctx, "fc", nn->linear(&t.ctx, 0, 64, true));
+    nn->parameter_of(&t.ctx, group, "weight", LT_F32, 2, (int64_t[]){64, 0}, 0.5);
+    assert_int_equal(nn->tie(&t.ctx, fc, "weight", group, "weight"), LT_OK);
+    t.ctx.in_configure = false;
+    lt_tensor *x = op->full(&t.ctx, LT_F32, 2, (int64_t[]){3, 1000}, 0.5);
+    assert_int_equal(lth_modules_settle(&t.ctx, t.m, run, fc, x), LT_OK);
+    assert_int_equal(lth_modules_seal(t.m, &t.ctx.error), LT_OK);
+    assert_int_equal(lth_numel(nn->module_parameter(&t.ctx, fc, "weight")), 64000);
+    close_model(&t);
+    assert_int_equal(lth_alloc_live(), 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(settled_as_written_out), cmocka_unit_test(not_settled)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(settled_as_written_out), cmocka_unit_test(not_settled), cmocka_unit_test(tied_as_written_out),
+                                       cmocka_unit_test(tied_that_disagree), cmocka_unit_test(tied_to_a_parameter)};
     return cmocka_run_group_tests_name("engine.nn_lazy", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * tree order, so that a model has the values it would have with its shapes written out. Other layers' shapes are never left open. */
 #include "base/str.h"
 #include "engine/nn/layer.h"
+#include <stdio.h>
 
 static lt_module *first_open(const lth_modules *m) {
     lt_module *l = m->made;
@@ -25,11 +26,11 @@ lt_status lth_check_settled(const lth_modules *m, lth_error *err) {
                     "forward run it", what);
 }
 
-/* Zeroed memory of its own, which the seal takes back. */
+/* Zeroed memory of its own, which the seal takes back. One that was made empty, for the plugin to hold, gets a larger block. */
 static bool give_memory(lt_ctx *ctx, lth_param *p) {
     lth_engine *e = p->value->engine;
     size_t bytes = (size_t)p->n * lth_dtype_size(p->value->a.dtype);
-    if (p->value->block || !bytes) {
+    if ((p->value->block && p->value->block_bytes >= bytes) || !bytes) {
         return true;
     }
     void *memory = e->backend->alloc(e->device, bytes);
@@ -37,9 +38,37 @@ static bool give_memory(lt_ctx *ctx, lth_param *p) {
         lth_fail(&ctx->error, LT_ENOMEM, "out of memory: %lld parameters", (long long)p->n);
         return false;
     }
+    if (p->value->block) {
+        e->backend->free(e->device, p->value->block, p->value->block_bytes);
+    }
     p->value->a.data = p->value->block = memory;
     p->value->block_bytes = bytes;
     return true;
+}
+
+static void widen(lth_param *p, int64_t width) {
+    p->value->a.shape[1] = width;
+    lth_array_set_contiguous(&p->value->a);
+    p->n = lth_numel(p->value);
+}
+
+/* A weight that is tied was settled by the layer that ran first. */
+static bool agrees(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, int64_t width) {
+    const lth_param *p = l->weight;
+    char what[160], whose[160], got[128], has[128];
+    if (!p->n || p->value->a.shape[1] == width) {
+        return true;
+    }
+    lth_module_describe(l, what, sizeof what);
+    if (p->module) {
+        lth_module_describe(p->module, whose, sizeof whose);
+    } else {
+        snprintf(whose, sizeof whose, "the model");
+    }
+    lth_format_shape(got, sizeof got, x->a.shape, x->a.ndim);
+    lth_format_shape(has, sizeof has, p->value->a.shape, p->value->a.ndim);
+    lth_fail(&ctx->error, LT_ESHAPE, "%s got %s, but its weight is that of %s, which has %s", what, got, whose, has);
+    return false;
 }
 
 /* The layer's input as x shows it; false where x fits no such layer at all, which the layer's own check then says. */
@@ -51,14 +80,18 @@ bool lth_layer_settle(lt_ctx *ctx, lt_module *l, const lt_tensor *x) {
     if (!l->owner->settling || in < 1 || in % groups) {
         return false;
     }
-    lth_array *w = &l->weight->value->a;
+    if (!agrees(ctx, l, x, in / groups)) {
+        return false;
+    }
+    const lth_array *w = &l->weight->value->a;
     int64_t fan_in = 1;
-    w->shape[1] = in / groups;
+    widen(l->weight, in / groups);
+    if (l->draws.first != l->weight) { /* tied: its own weight, made first, is drawn and forgotten */
+        widen(l->draws.first, in / groups);
+    }
     for (int d = 1; d < w->ndim; d++) {
         fan_in *= w->shape[d];
     }
-    lth_array_set_contiguous(w);
-    l->weight->n = lth_numel(l->weight->value);
     l->in = in;
     l->open = false;
     lth_init_default(l, fan_in);
