@@ -137,6 +137,12 @@ static void refusals(void **state) {
     lt_multihead_opts o = {.struct_size = sizeof o, .attn_mask = zeros(&t, 2, 3, 3, 0)};
     assert_null(nn->multihead_forward(c, l, x, x, x, &o));
     refused(&t, LT_ESHAPE, "attn_mask (3, 3) must be (T, S)");
+    static const int64_t odd[][3] = {{2, 8, 0}, {4, 5, 0}, {2, 4, 4}, {1, 8, 4}, {6, 8, 2}}; /* of the right count, or nearly */
+    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+        o = (lt_multihead_opts){.struct_size = sizeof o, .attn_mask = zeros(&t, odd[k][2] ? 3 : 2, odd[k][0], odd[k][1], odd[k][2])};
+        assert_null(nn->multihead_forward(c, l, x, x, x, &o));
+        refused(&t, LT_ESHAPE, "must be (T, S) or (B heads, T, S), which is (4, 4) or (6, 4, 4)");
+    }
     o = (lt_multihead_opts){.struct_size = sizeof o, .key_padding_mask = zeros(&t, 2, 4, 3, 0)};
     assert_null(nn->multihead_forward(c, l, x, x, x, &o));
     refused(&t, LT_ESHAPE, "key_padding_mask (4, 3) must be (B, S)");
@@ -147,7 +153,51 @@ static void refusals(void **state) {
     close_model(&t);
 }
 
+/* A row that may look at nothing gives out_proj of 0, its weights are 0 and its gradients finite: fused, with weights, and with dropout. */
+static void rows_that_see_nothing(void **state) {
+    (void)state;
+    for (int how = 0; how < 6; how++) { /* fused, weights, dropout; bool and added masks */
+        const int64_t T = 4;
+        model t;
+        open_model(&t, how % 2 ? &lth_backend_cpu : &lth_backend_reference, 3);
+        lt_ctx *c = &t.ctx;
+        const lt_nn_multihead_opts opts = {.struct_size = sizeof opts, .batch_first = 1, .dropout = how / 2 == 2 ? 0.25 : 0};
+        lt_module *l = nn->child(c, "attn", nn->multihead(c, 8, 2, &opts));
+        seal(&t);
+        lt_tensor *x = op->full(c, LT_F32, 3, (int64_t[]){2, T, 8}, 0.25), *bias = nn->module_parameter(c, l, "out_proj.bias");
+        lt_tensor *mask = op->full(c, how % 2 ? LT_F32 : LT_BOOL, 2, (int64_t[]){T, T}, 0);
+        for (int64_t i = 0; i < 8; i++) {
+            ((float *)bias->a.data)[i] = (float)i;
+        }
+        for (int64_t i = 0; i < T; i++) { /* row 2 */
+            if (how % 2) {
+                ((float *)mask->a.data)[2 * T + i] = -INFINITY;
+            } else {
+                ((uint8_t *)mask->a.data)[2 * T + i] = 1;
+            }
+        }
+        x->requires_grad = x->is_leaf = 1;
+        lt_multihead_opts o = {.struct_size = sizeof o, .attn_mask = mask, .need_weights = how / 2 == 1};
+        lt_tensor *y = nn->multihead_forward(c, l, x, x, x, &o);
+        if (!y || lth_backward(c, weighted(&t, y), NULL, 1) != LT_OK) {
+            fail_msg("%s", c->error.text);
+        }
+        for (int64_t i = 0; i < 2 * T * 8; i++) {
+            assert_true(isfinite(((float *)x->grad->a.data)[i]));
+            const float v = ((float *)y->a.data)[i];
+            if (i / 8 % T == 2 ? v != (float)(i % 8) : !isfinite(v)) {
+                fail_msg("case %d: element %lld is %g", how, (long long)i, (double)v);
+            }
+        }
+        for (int64_t i = 0; o.weights && i < 2 * T * T; i++) {
+            const float w = ((float *)o.weights->a.data)[i], want = i / T % T == 2 ? 0.0F : 0.25F;
+            assert_float_equal(w, want, 1e-6F);
+        }
+        close_model(&t);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(refusals), cmocka_unit_test(rows_that_see_nothing)};
     return cmocka_run_group_tests_name("engine.nn_attention", tests, NULL, NULL);
 }

@@ -143,6 +143,8 @@ static void refused_when_made(void **state) {
     refused(&t, nn->layer_norm_over(c, 2, NULL, NULL), LT_EINVAL, "got 2 and NULL");
     refused(&t, nn->embedding(c, 7, 3, O(lt_embedding_opts, .has_padding_idx = 1, .padding_idx = 7)), LT_EINVAL, "padding_idx 7 is none of the 7 rows");
     refused(&t, nn->unflatten(c, 1, 2, (int64_t[]){-1, -1}), LT_EINVAL, "one of them may be -1");
+    const int64_t huge[5] = {-1, 65536, 65536, 65536, 65536};
+    refused(&t, nn->unflatten(c, 1, 5, huge), LT_EINVAL, "lt_nn_unflatten: sizes (-1, 65536, 65536, 65536, 65536) are more elements than there can be");
     close_model(&t);
     open_model(&t, &lth_backend_reference, 1);
     seal(&t);

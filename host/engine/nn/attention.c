@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "engine/nn/layer.h"
 #include <math.h>
+#include <stdio.h>
 
 static const lt_tensor_api *const op = &lth_tensor_table;
 
@@ -113,6 +114,14 @@ static lt_tensor *as_added(lt_ctx *ctx, lt_tensor *mask, lt_dtype dtype) {
 
 typedef struct sizes { int64_t B, T, S, heads, D; bool batch_first; } sizes;
 
+static bool has_shape(const lt_tensor *x, int ndim, const int64_t *shape) {
+    bool same = x->a.ndim == ndim;
+    for (int d = 0; same && d < ndim; d++) {
+        same = x->a.shape[d] == shape[d];
+    }
+    return same;
+}
+
 static lt_tensor *bad_mask(lt_ctx *ctx, const lt_tensor *mask, const char *what, const char *wanted, void *caller) {
     char shown[128];
     lth_format_shape(shown, sizeof shown, mask->a.shape, mask->a.ndim);
@@ -125,10 +134,15 @@ static lt_tensor *combined_mask(lt_ctx *ctx, const lt_multihead_opts *o, const s
     lt_tensor *a = o ? o->attn_mask : NULL, *k = o ? o->key_padding_mask : NULL;
     const bool many = a && a->a.ndim == 3;
     const int64_t a_shape[4] = {many ? z->B : 1, many ? z->heads : 1, z->T, z->S}, k_shape[4] = {z->B, 1, 1, z->S};
-    if (a && (lth_numel(a) != (many ? z->B * z->heads : 1) * z->T * z->S || a->a.ndim < 2 || a->a.ndim > 3)) {
-        return bad_mask(ctx, a, "attn_mask", "(T, S) or (B heads, T, S)", caller);
+    const int64_t each[3] = {z->B * z->heads, z->T, z->S}, of_batch[2] = {z->B, z->S};
+    if (a && !(many ? has_shape(a, 3, each) : has_shape(a, 2, each + 1))) {
+        char one[64], all[96], wanted[240];
+        lth_format_shape(one, sizeof one, each + 1, 2);
+        lth_format_shape(all, sizeof all, each, 3);
+        snprintf(wanted, sizeof wanted, "(T, S) or (B heads, T, S), which is %s or %s", one, all);
+        return bad_mask(ctx, a, "attn_mask", wanted, caller);
     }
-    if (k && (k->a.ndim != 2 || k->a.shape[0] != z->B || k->a.shape[1] != z->S)) {
+    if (k && !has_shape(k, 2, of_batch)) {
         return bad_mask(ctx, k, "key_padding_mask", "(B, S)", caller);
     }
     a = seen_or_added(ctx, a, a_shape);
@@ -164,6 +178,14 @@ static lt_tensor *causal_mask(lt_ctx *ctx, const sizes *z) {
     return rows && keys ? op->ge(ctx, rows, keys) : NULL;
 }
 
+/* softmax over keys; a row that may look at nothing gives zeros, forward and back, where softmax itself gives NaN. */
+static lt_tensor *softmax_or_zero(lt_ctx *ctx, lt_tensor *s) {
+    lt_tensor *most = op->max(ctx, lth_autograd_table.detach(ctx, s), (const int32_t[]){3}, 1, true);
+    lt_tensor *blind = op->eq(ctx, most, number(ctx, s->a.dtype, -INFINITY)), *zero = number(ctx, s->a.dtype, 0);
+    s = op->softmax(ctx, op->where(ctx, blind, zero, s), 3);
+    return op->where(ctx, blind, zero, s);
+}
+
 /* softmax(q k^T / sqrt D + mask) in memory: where its values are wanted, or dropped out. */
 static lt_tensor *weights_of(lt_ctx *ctx, const lt_module *l, lt_tensor *q, lt_tensor *k, lt_tensor *mask, bool causal, const sizes *z) {
     lt_tensor *s = op->matmul(ctx, op->mul_scalar(ctx, q, sqrt(1.0 / (double)z->D)), op->transpose(ctx, k, 2, 3));
@@ -172,7 +194,9 @@ static lt_tensor *weights_of(lt_ctx *ctx, const lt_module *l, lt_tensor *q, lt_t
         s = mask->a.dtype == LT_BOOL ? op->where(ctx, mask, s, hidden) : op->add(ctx, s, mask);
     }
     s = s && causal ? op->where(ctx, causal_mask(ctx, z), s, hidden) : s;
-    s = s ? op->softmax(ctx, s, 3) : NULL;
+    if (s) {
+        s = mask && z->S ? softmax_or_zero(ctx, s) : op->softmax(ctx, s, 3);
+    }
     return s ? op->dropout(ctx, s, l->p, l->training) : NULL;
 }
 

@@ -195,10 +195,12 @@ lt_module *lth_make_unflatten(lt_ctx *ctx, int32_t dim, int32_t ndims, const int
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     trailing t = {.ndims = ndims};
     int open = 0;
-    bool good = ndims >= 1 && ndims <= LT_MAX_DIMS && sizes;
+    int64_t known = 1;
+    bool good = ndims >= 1 && ndims <= LT_MAX_DIMS && sizes, whole = true;
     for (int d = 0; m && good && d < ndims; d++) {
         t.shape[d] = sizes[d];
         open += sizes[d] == -1;
+        whole = whole && (sizes[d] < 1 || !__builtin_mul_overflow(known, sizes[d], &known));
         good = (sizes[d] >= 1 && sizes[d] <= INT32_MAX) || sizes[d] == -1;
     }
     if (!m) {
@@ -210,6 +212,10 @@ lt_module *lth_make_unflatten(lt_ctx *ctx, int32_t dim, int32_t ndims, const int
     }
     char shown[80];
     lth_format_shape(shown, sizeof shown, sizes, ndims);
+    if (!whole) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: sizes %s are more elements than there can be", op, shown);
+        return NULL;
+    }
     lt_module *module = lth_call_new(ctx, m, &unflatten, "Unflatten", &t, sizeof t, "%s", shown);
     if (module) {
         module->attrs.i[0] = dim;

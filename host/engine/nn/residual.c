@@ -1,5 +1,5 @@
 /* engine/nn/residual.c - residual blocks: act(items(x) + shortcut(x)). The items run as a sequential's; the sum and a ReLU go into the last
- * of them where that is a batch norm. Refuses nothing of its own when it runs: the sum names shapes that differ. */
+ * of them where that is a batch norm. Refuses sides of different shapes when it runs. */
 #include "engine/nn/layer.h"
 
 lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act, lt_module *const *items, size_t count) {
@@ -35,9 +35,25 @@ lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act
     return module;
 }
 
+/* The sum of the operation alone would broadcast. */
+static bool fit(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, const lt_tensor *beside, void *caller) {
+    const lth_array *a = &x->a, *b = &beside->a;
+    bool same = a->ndim == b->ndim;
+    for (int d = 0; same && d < a->ndim; d++) {
+        same = a->shape[d] == b->shape[d];
+    }
+    if (!same) {
+        char mine[128], other[128];
+        lth_format_shape(mine, sizeof mine, a->shape, a->ndim);
+        lth_format_shape(other, sizeof other, b->shape, b->ndim);
+        lth_fail_op(&ctx->error, LT_ESHAPE, "lt_forward", caller, "residual %s: its items give %s, and what is beside them is %s", l->name, mine, other);
+    }
+    return same;
+}
+
 static lt_tensor *add_and_act(lt_ctx *ctx, const lt_module *l, lt_tensor *x, lt_tensor *beside, void *caller) {
     lt_tensor *in[2] = {x, beside};
-    lt_tensor *sum = x && beside ? lth_apply(ctx, LTH_OP_ADD, in, 2, NULL, caller) : NULL;
+    lt_tensor *sum = x && beside && fit(ctx, l, x, beside, caller) ? lth_apply(ctx, LTH_OP_ADD, in, 2, NULL, caller) : NULL;
     return sum ? lth_run_activation(ctx, l, sum, caller) : NULL;
 }
 
@@ -67,5 +83,5 @@ lt_tensor *lth_run_residual(lt_ctx *ctx, const lt_module *l, lt_tensor *x, void 
     if (!fuses) {
         return add_and_act(ctx, l, y, beside, caller);
     }
-    return y && beside ? lth_run_batch_norm(ctx, last->module, y, beside, act, caller) : NULL;
+    return y && beside && fit(ctx, l, y, beside, caller) ? lth_run_batch_norm(ctx, last->module, y, beside, act, caller) : NULL;
 }
