@@ -5,30 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The k-th largest of n values; 0 for all: -infinity. O(n k), and both are small. */
-static double least_of_top(const float *logits, int64_t n, int64_t k) {
-    double bound = INFINITY;
-    if (k <= 0 || k >= n) {
-        return -INFINITY;
-    }
-    for (int64_t seen = 0; seen < k;) {
-        double next = -INFINITY;
-        int64_t equal = 0;
-        for (int64_t i = 0; i < n; i++) {
-            if (logits[i] < bound && logits[i] > next) {
-                next = logits[i];
-                equal = 0;
-            }
-            equal += logits[i] == next;
-        }
-        bound = next;
-        seen += equal ? equal : k;
-    }
-    return bound;
-}
-
-/* One token: the first whose share of the distribution covers u, which lies in [0, 1). */
-static int64_t draw(const gpt *m, const float *logits, double u) {
+/* One token, none with a logit below `least`: the first whose share of the distribution covers u, which lies in [0, 1). */
+static int64_t draw(const gpt *m, const float *logits, double least, double u) {
     int64_t best = 0;
     for (int64_t i = 1; i < m->vocab_size; i++) {
         best = logits[i] > logits[best] ? i : best;
@@ -36,7 +14,7 @@ static int64_t draw(const gpt *m, const float *logits, double u) {
     if (m->temperature == 0) {
         return best;
     }
-    double least = least_of_top(logits, m->vocab_size, m->top_k), total = 0;
+    double total = 0;
     for (int64_t i = 0; i < m->vocab_size; i++) {
         total += logits[i] >= least ? exp((logits[i] - logits[best]) / m->temperature) : 0;
     }
@@ -108,31 +86,53 @@ static lt_status next_tokens(lt_ctx *ctx, gpt *m, cache *caches, int64_t *cached
     *cached = anew ? 0 : *cached;
     lt_tensor *hidden = advance(ctx, m, caches, lt_from_data(ctx, LT_I64, 2, (int64_t[]){rows, n}, context), *cached);
     *cached += n;
+    bool some = m->temperature > 0 && m->top_k > 0 && m->top_k < m->vocab_size;
     lt_tensor *logits = lt_cast(ctx, gpt_logits(ctx, m, hidden), LT_F32), *chance = lt_cast(ctx, lt_rand(ctx, 1, &rows), LT_F32);
-    lt_view values = {.struct_size = sizeof values}, u = {.struct_size = sizeof u};
-    if (lt_ctx_status(ctx) || lt_raw(ctx, logits, LT_READ, &values) || lt_raw(ctx, chance, LT_READ, &u)) {
+    lt_tensor *top = some ? lt_topk(ctx, logits, m->top_k, 2, true, NULL) : logits; /* (rows, 1, k), falling */
+    lt_view values = {.struct_size = sizeof values}, u = {.struct_size = sizeof u}, best = {.struct_size = sizeof best};
+    if (lt_ctx_status(ctx) || lt_raw(ctx, logits, LT_READ, &values) || lt_raw(ctx, chance, LT_READ, &u) || lt_raw(ctx, top, LT_READ, &best)) {
         return lt_ctx_status(ctx);
     }
     for (int64_t r = 0; r < rows; r++) {
-        tokens[r * width + have] = draw(m, (const float *)values.data + r * m->vocab_size, ((const float *)u.data)[r]);
+        double least = some ? ((const float *)best.data)[(r + 1) * m->top_k - 1] : -INFINITY;
+        tokens[r * width + have] = draw(m, (const float *)values.data + r * m->vocab_size, least, ((const float *)u.data)[r]);
     }
     return LT_OK;
 }
 
+/* (B, T) i64 with a token in every row; the embedding checks that they are in the vocabulary. */
+static lt_status check_prompt(lt_ctx *ctx, lt_tensor *prompt) {
+    if (lt_dtype_of(ctx, prompt) != LT_I64) {
+        return lt_fail(ctx, LT_EDTYPE, "a prompt must be tokens, (B, T) i64, and the batch holds another dtype; look at its data's input_dtype");
+    }
+    if (lt_ndim(ctx, prompt) != 2 || lt_size(ctx, prompt, 1) < 1) {
+        return lt_fail(ctx, LT_ESHAPE, "a prompt must be (B, T) with at least one token; it has %d dimensions", lt_ndim(ctx, prompt));
+    }
+    return LT_OK;
+}
+
+/* Room for the text and, behind it, for a context: (rows, width + block_size) tokens. The caller frees it. */
+static int64_t *make_room(lt_ctx *ctx, const gpt *m, int64_t rows, int64_t width) {
+    int64_t columns, tokens;
+    size_t bytes;
+    bool fits = !__builtin_add_overflow(width, m->block_size, &columns) && !__builtin_mul_overflow(rows, columns, &tokens) &&
+                !__builtin_mul_overflow((size_t)tokens, sizeof tokens, &bytes);
+    int64_t *room = fits ? malloc(bytes + 1) : NULL;
+    if (!room) {
+        lt_fail(ctx, LT_ENOMEM, "no memory for %lld rows of %lld tokens: lower max_new_tokens", (long long)rows, (long long)width);
+    }
+    return room;
+}
+
 lt_tensor *gpt_generate(lt_ctx *ctx, gpt *m, lt_tensor *prompt) {
-    int64_t rows = lt_size(ctx, prompt, 0), given = lt_size(ctx, prompt, 1), width = given + m->max_new_tokens, cached = 0;
     lt_view view = {.struct_size = sizeof view};
     cache caches[GPT_MOST_LAYERS] = {{0}};
-    if (lt_ctx_status(ctx) || lt_raw(ctx, prompt, LT_READ, &view)) {
+    if (!prompt || check_prompt(ctx, prompt) || lt_raw(ctx, prompt, LT_READ, &view)) {
         return NULL;
     }
-    if (given < 1) {
-        lt_fail(ctx, LT_ESHAPE, "a prompt needs at least one token");
-        return NULL;
-    }
-    int64_t *tokens = malloc((size_t)(rows * (width + m->block_size) + 1) * sizeof *tokens);
+    int64_t rows = lt_size(ctx, prompt, 0), given = lt_size(ctx, prompt, 1), width = given + m->max_new_tokens, cached = 0;
+    int64_t *tokens = make_room(ctx, m, rows, width);
     if (!tokens) {
-        lt_fail(ctx, LT_ENOMEM, "no memory for %lld tokens", (long long)(rows * width));
         return NULL;
     }
     for (int64_t r = 0; r < rows; r++) {

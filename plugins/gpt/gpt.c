@@ -16,7 +16,7 @@ LT_PARAMS(gpt,
     LT_PARAM(weight_decay, "0.1", "Decay of the weights of AdamW; biases and norms are spared.", LT_RANGE("0..")),
     LT_PARAM(beta1, "0.9", "AdamW's first beta.", LT_RANGE("0..<1")),
     LT_PARAM(beta2, "0.99", "AdamW's second beta.", LT_RANGE("0..<1")),
-    LT_PARAM(max_new_tokens, "200", "Tokens that predict adds to each prompt.", LT_RANGE("0..")),
+    LT_PARAM(max_new_tokens, "200", "Tokens that predict adds to each prompt.", LT_RANGE("0..1000000000")),
     LT_PARAM(temperature, "0.8", "Of the distribution that predict draws from; 0 takes the likeliest token.", LT_RANGE("0..")),
     LT_PARAM(top_k, "0", "Predict draws from the k likeliest tokens; 0: from all.", LT_RANGE("0..")));
 
@@ -98,7 +98,7 @@ static lt_status configure_optimizers(lt_ctx *ctx, void *self, lt_optim_setup *s
 
 /* ---- running ---- */
 
-/* What attention is when its weights are dropped out: with the (T, T) matrix, as PyTorch does then. */
+/* What attention is when its weights are dropped out: with the (T, T) matrix, as PyTorch does then; half precision takes its softmax in f32. */
 static lt_tensor *dropped_attention(lt_ctx *ctx, const gpt *m, lt_tensor *qkv) {
     static const int32_t heads_first[] = {2, 0, 3, 1, 4};
     int64_t B = lt_size(ctx, qkv, 0), T = lt_size(ctx, qkv, 1), C = m->n_embd, D = C / m->n_head;
@@ -108,10 +108,11 @@ static lt_tensor *dropped_attention(lt_ctx *ctx, const gpt *m, lt_tensor *qkv) {
         part[k] = lt_reshape(ctx, lt_slice(ctx, parts, 0, k, k + 1), 4, (int64_t[]){B, m->n_head, T, D});
     }
     lt_tensor *scores = lt_mul_scalar(ctx, lt_matmul(ctx, part[0], lt_transpose(ctx, part[1], 2, 3)), 1 / sqrt((double)D));
-    lt_tensor *rows = lt_arange(ctx, LT_F32, 0, (double)T, 1);
+    lt_dtype wide = lt_dtype_of(ctx, scores) == LT_F64 ? LT_F64 : LT_F32;
+    lt_tensor *rows = lt_arange(ctx, wide, 0, (double)T, 1);
     lt_tensor *later = lt_sub(ctx, lt_reshape(ctx, rows, 2, (int64_t[]){1, T}), lt_reshape(ctx, rows, 2, (int64_t[]){T, 1})); /* j - i */
     lt_tensor *hidden = lt_mul_scalar(ctx, lt_relu(ctx, later), -1e30); /* far below any score where j > i, else 0 */
-    lt_tensor *weights = lt_dropout(ctx, lt_softmax(ctx, lt_add(ctx, lt_cast(ctx, scores, LT_F32), hidden), 3), m->dropout, true);
+    lt_tensor *weights = lt_dropout(ctx, lt_softmax(ctx, lt_add(ctx, lt_cast(ctx, scores, wide), hidden), 3), m->dropout, true);
     lt_tensor *y = lt_matmul(ctx, lt_cast(ctx, weights, lt_dtype_of(ctx, part[2])), part[2]); /* (B, heads, T, D) */
 
     return lt_reshape(ctx, lt_transpose(ctx, y, 1, 2), 3, (int64_t[]){B, T, C});

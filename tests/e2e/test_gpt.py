@@ -2,6 +2,7 @@
 """GPT against PyTorch (tests/golden/train_gpt.bin): the same initial weights bit for bit, the losses of 100 steps within 1e-5 on every instruction
 set; the same bits for any number of threads; text that predict writes."""
 import os
+import struct
 
 import harness
 from test_golden import fnv1a, read_golden
@@ -71,6 +72,34 @@ class Gpt(harness.Test):
         self.lthost("fit", "-c", settings, f"--trainer.default_root_dir={root}", "--data.train_fraction=0.9", "--trainer.callbacks=[ModelCheckpoint]")
         self.lthost("predict", "-c", settings, f"--trainer.default_root_dir={root}", "--data.train_fraction=0.9", "--ckpt_path", "last",
                     "--trainer.limit_predict_batches=1", says="predictions of 8 samples")
+
+    def test_prompts_must_be_tokens(self):
+        """The default of NpyDataset are floats."""
+        tokens = self.path("tokens.npy")
+        head = "{'descr': '<i8', 'fortran_order': False, 'shape': (4, 8), }"
+        with open(tokens, "wb") as file:
+            file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + head.ljust(117).encode() + b"\n")
+            file.write(struct.pack("<32q", *(k % 20 for k in range(32))))
+        model = {"class_path": "GPT", "init_args": {**SIZES, "vocab_size": self.vocabulary, "max_new_tokens": 3}}
+
+        def predict(says, status, **data):
+            data = {"class_path": "NpyDataset", "init_args": {"input": tokens, "test_input": tokens, "batch_size": 2, **data}}
+            config = self.config(model=model, data=data, trainer={})
+            self.lthost("predict", "-c", config, "--ckpt_path", "none", f"--trainer.default_root_dir={self.path('npy')}", status=status, says=says)
+
+        predict("a prompt must be tokens, (B, T) i64", 3)
+        predict("predictions of 4 samples", 0, input_dtype="keep")
+
+    def test_absurd_lengths_are_refused(self):
+        settings = self.settings(1, max_new_tokens=4611686018427387904)
+        self.lthost("predict", "-c", settings, "--ckpt_path", "none", status=2, says="max_new_tokens")
+
+    def test_dropped_attention_keeps_f64(self):
+        """Dropout so rare that it drops nothing takes the other way through attention; in f64 the loss is the same but for f64's rounding."""
+        options = [f"--model.dropout={d}" for d in (0, 1e-15)]
+        plain, dropping = (self.losses(f"f64-{k}", "--trainer.precision=64-true", option, steps=3) for k, option in enumerate(options))
+        for a, b in zip(plain, dropping):
+            self.assertLess(abs(a - b), 1e-12 * abs(a))
 
     def test_bits_do_not_depend_on_threads(self):
         first = self.losses("threads-1", "--trainer.num_threads=1", steps=10)
