@@ -53,7 +53,7 @@ static lt_status prepare_data(lt_ctx *ctx, void *self) {
     static const char *const urls[] = {"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"};
     const cifar10 *m = self;
     char found[FILE_PATH_MAX], why[FILE_WHY_MAX];
-    if (cifar_find(m->data_dir, found)) {
+    if (cifar_find(m->data_dir, true, found)) {
         return LT_OK;
     }
     const char *dir = m->data_dir ? m->data_dir : "data/cifar10", *archive = lt_format_path(ctx, dir, "cifar-10-binary.tar.gz");
@@ -63,7 +63,7 @@ static lt_status prepare_data(lt_ctx *ctx, void *self) {
     }
     if (!there) {
         places(m, found);
-        lt_print(ctx, "no test_batch.bin in %s: downloading CIFAR-10, 170 MB", found);
+        lt_print(ctx, "not all files of CIFAR-10 in %s: downloading CIFAR-10, 170 MB", found);
     }
     if (m->download && lt_fetch(ctx, archive, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", urls, 1)) {
         return lt_ctx_status(ctx);
@@ -172,7 +172,7 @@ static lt_status setup(lt_ctx *ctx, void *self) {
     if (make_scales(ctx, m)) {
         return lt_ctx_status(ctx);
     }
-    if (!cifar_find(m->data_dir, folder)) {
+    if (!cifar_find(m->data_dir, true, folder) && !cifar_find(m->data_dir, false, folder)) { /* opening it names what is missing */
         places(m, folder);
         return lt_fail(ctx, LT_EABSENT, "no test_batch.bin or cifar-10-batches-bin of CIFAR-10 in %s; set data_dir to its folder%s", folder,
                        m->download ? "" : ", or download: true");

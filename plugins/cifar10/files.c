@@ -9,7 +9,28 @@
 
 enum { TAR_BLOCK = 512 };
 
-bool cifar_find(const char *dir, char out[FILE_PATH_MAX]) {
+/* The file's path in the folder: 0 to 4 are training batches, 5 the test batch. */
+static void path_of(const char *folder, int i, char out[FILE_PATH_MAX]) {
+    if (i < CIFAR_MAX_FILES) {
+        snprintf(out, FILE_PATH_MAX, "%.*s/data_batch_%d.bin", FILE_PATH_MAX - 32, folder, i + 1);
+    } else {
+        snprintf(out, FILE_PATH_MAX, "%.*s/test_batch.bin", FILE_PATH_MAX - 32, folder);
+    }
+}
+
+/* The test batch and, for a whole folder, the others: what a kill while unpacking left behind is not enough. */
+static bool has_files(const char *folder, bool whole) {
+    char path[FILE_PATH_MAX];
+    for (int i = whole ? 0 : CIFAR_MAX_FILES; i <= CIFAR_MAX_FILES; i++) {
+        path_of(folder, i, path);
+        if (access(path, F_OK)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool cifar_find(const char *dir, bool whole, char out[FILE_PATH_MAX]) {
     static const char *const below[] = {"", "/cifar-10-batches-bin"};
     const char *shared = getenv("LTHOST_DATA");
     const char *roots[2] = {dir ? dir : "data/cifar10", NULL};
@@ -19,13 +40,9 @@ bool cifar_find(const char *dir, char out[FILE_PATH_MAX]) {
         roots[1] = in_shared;
     }
     for (int i = 0; i < 4; i++) {
-        char test[FILE_PATH_MAX + 64];
         const char *root = roots[i / 2];
-        if (root && snprintf(out, FILE_PATH_MAX, "%s%s", root, below[i % 2]) < FILE_PATH_MAX) {
-            snprintf(test, sizeof test, "%s/test_batch.bin", out);
-            if (!access(test, F_OK)) {
-                return true;
-            }
+        if (root && snprintf(out, FILE_PATH_MAX, "%s%s", root, below[i % 2]) < FILE_PATH_MAX && has_files(out, whole)) {
+            return true;
         }
     }
     return false;
@@ -57,12 +74,8 @@ lt_status cifar_open(cifar_part *part, const char *folder, bool test, char why[F
     char path[FILE_PATH_MAX];
     lt_status status = LT_OK;
     cifar_close(part);
-    for (int i = 1; !status && i <= (test ? 1 : CIFAR_MAX_FILES); i++) {
-        if (test) {
-            snprintf(path, sizeof path, "%.*s/test_batch.bin", FILE_PATH_MAX - 32, folder);
-        } else {
-            snprintf(path, sizeof path, "%.*s/data_batch_%d.bin", FILE_PATH_MAX - 32, folder, i);
-        }
+    for (int i = test ? CIFAR_MAX_FILES : 0; !status && i < CIFAR_MAX_FILES + test; i++) {
+        path_of(folder, i, path);
         status = open_one(part, path, why);
     }
     if (status) {
@@ -79,6 +92,10 @@ void cifar_close(cifar_part *part) {
 }
 
 /* ---- the archive ---- */
+
+static lt_status damaged(const char *archive, char why[FILE_WHY_MAX]) {
+    return file_fail(LT_EFORMAT, why, "%s is damaged or cut off: delete it, so that it is downloaded again", archive);
+}
 
 static bool read_all(gzFile in, void *to, unsigned size) { return gzread(in, to, size) == (int)size; }
 
@@ -104,7 +121,7 @@ static lt_status unpack_file(gzFile in, int64_t size, const char *path, const ch
     int code = errno;
     unlink(part);
     return read ? file_fail(code == ENOSPC ? LT_ENOSPC : LT_EIO, why, "cannot write %s: %s", path, strerror(code))
-                : file_fail(LT_EFORMAT, why, "%s is damaged or cut off: delete it, so that it is downloaded again", archive);
+                : damaged(archive, why);
 }
 
 /* The name after the last '/', if it is one of CIFAR-10's. */
@@ -117,7 +134,8 @@ static const char *wanted(const char *name) {
 
 static lt_status unpack(gzFile in, const char *archive, const char *folder, char why[FILE_WHY_MAX]) {
     char head[TAR_BLOCK], path[FILE_PATH_MAX + 128], name[101], size_text[13];
-    while (read_all(in, head, TAR_BLOCK) && head[0]) {
+    bool whole;
+    while ((whole = read_all(in, head, TAR_BLOCK)) && head[0]) {
         memcpy(name, head, 100);
         memcpy(size_text, head + 124, 12);
         name[100] = size_text[12] = 0;
@@ -129,7 +147,7 @@ static lt_status unpack(gzFile in, const char *archive, const char *folder, char
         if (!base) {
             for (int64_t left = size; left > 0; left -= TAR_BLOCK) {
                 if (!read_all(in, head, TAR_BLOCK)) {
-                    return file_fail(LT_EFORMAT, why, "%s is damaged or cut off: delete it, so that it is downloaded again", archive);
+                    return damaged(archive, why);
                 }
             }
             continue;
@@ -140,7 +158,7 @@ static lt_status unpack(gzFile in, const char *archive, const char *folder, char
             return status;
         }
     }
-    return LT_OK;
+    return whole ? LT_OK : damaged(archive, why); /* it ends with a block of zeros */
 }
 
 lt_status cifar_unpack(const char *archive, const char *folder, char why[FILE_WHY_MAX]) {

@@ -13,8 +13,9 @@ typedef struct cifar_part {
     int n_files;
 } cifar_part;
 
-/* Folder that holds test_batch.bin: dir or dir/cifar-10-batches-bin; dir NULL: data/cifar10 and $LTHOST_DATA/cifar10. False: none. */
-bool cifar_find(const char *dir, char out[FILE_PATH_MAX]);
+/* Folder that holds all six files, or, not whole, test_batch.bin: dir or dir/cifar-10-batches-bin; dir NULL: data/cifar10 and
+ * $LTHOST_DATA/cifar10. False: none. */
+bool cifar_find(const char *dir, bool whole, char out[FILE_PATH_MAX]);
 lt_status cifar_open(cifar_part *part, const char *folder, bool test, char why[FILE_WHY_MAX]);
 void cifar_close(cifar_part *part); /* an empty one too */
 static inline int64_t cifar_count(const cifar_part *part) { return part->n_files ? part->ends[part->n_files - 1] : 0; }

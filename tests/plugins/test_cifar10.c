@@ -172,8 +172,8 @@ static void test_archive(void **state) {
     char why[FILE_WHY_MAX], folder[FILE_PATH_MAX];
     make_archive();
     assert_int_equal(cifar_unpack(in_dir("a.tar.gz"), in_dir("u"), why), LT_OK);
-    assert_true(cifar_find(in_dir("u"), folder));
-    assert_true(cifar_find(in_dir("b"), folder)); /* the folder that tar makes is found, too */
+    assert_true(cifar_find(in_dir("u"), true, folder));
+    assert_true(cifar_find(in_dir("b"), true, folder)); /* the folder that tar makes is found, too */
     assert_int_not_equal(access(in_dir("u/readme.html"), F_OK), 0);
     cifar_part part = {0};
     assert_int_equal(cifar_open(&part, in_dir("u"), false, why), LT_OK);
@@ -181,6 +181,37 @@ static void test_archive(void **state) {
         assert_memory_equal(cifar_record(&part, i), records[i / PER_FILE] + i % PER_FILE * CIFAR_RECORD, CIFAR_RECORD);
     }
     cifar_close(&part);
+}
+
+/* A kill while unpacking: whichever file is missing, the archive is unpacked again. */
+static void test_unpacking_goes_on(void **state) {
+    (void)state;
+    char why[FILE_WHY_MAX], folder[FILE_PATH_MAX], name[64];
+    make_archive();
+    for (int i = 0; i < 6; i++) {
+        snprintf(name, sizeof name, "u/%s", name_of(i) + strlen("cifar/"));
+        assert_int_equal(cifar_unpack(in_dir("a.tar.gz"), in_dir("u"), why), LT_OK);
+        assert_true(cifar_find(in_dir("u"), true, folder));
+        assert_int_equal(unlink(in_dir(name)), 0);
+        assert_false(cifar_find(in_dir("u"), true, folder));
+    }
+    assert_int_equal(rename(in_dir("a.tar.gz"), in_dir("u/cifar-10-binary.tar.gz")), 0);
+    fixture f = open_data("CIFAR10");
+    NEW_DATA(&f, "data_dir", in_dir("u"), "download", "false", "val_size", "0");
+    assert_int_equal(f.data->prepare_data(f.ctx, f.self), LT_OK);
+    must_set_up(&f, LT_STAGE_FIT);
+    close_data(&f);
+}
+
+/* Cut off between two of its files, it is not taken for whole. */
+static void test_archive_cut_at_a_header(void **state) {
+    (void)state;
+    char why[FILE_WHY_MAX], command[512];
+    make_archive();
+    snprintf(command, sizeof command, "cd '%s' && gunzip -c a.tar.gz | head -c 512 | gzip > cut.tar.gz", test_dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(cifar_unpack(in_dir("cut.tar.gz"), in_dir("u"), why), LT_EFORMAT);
+    assert_non_null(strstr(why, "cut.tar.gz is damaged or cut off"));
 }
 
 /* Whatever is done to the archive: a status and a message, and a file that is there is complete. */
@@ -220,6 +251,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pixels_and_labels), cmocka_unit_test(test_random_windows), cmocka_unit_test(test_scales),
         cmocka_unit_test(test_refusals),          cmocka_unit_test(test_archive),        cmocka_unit_test(test_damaged_archives),
+        cmocka_unit_test(test_unpacking_goes_on), cmocka_unit_test(test_archive_cut_at_a_header),
     };
     return cmocka_run_group_tests_name("cifar10", tests, make_dir, remove_dir);
 }
