@@ -262,16 +262,16 @@ static void release(lt_ctx *ctx, void *self) {
 
 /* ---- the checkpoint: what a number and a category mean to the model ---- */
 
-/* Names of a set with a line feed behind each; NULL without memory. The caller frees it. */
-static char *list_names(const category_set *set) {
+/* The names with a line feed behind each; NULL without memory. The caller frees it. */
+static char *list_names(char *const *names, int32_t count) {
     size_t size = 1, at = 0;
-    for (int32_t i = 0; i < set->count; i++) {
-        size += strlen(set->names[i]) + 1;
+    for (int32_t i = 0; i < count; i++) {
+        size += strlen(names[i]) + 1;
     }
     char *text = malloc(size);
-    for (int32_t i = 0; text && i < set->count; i++) {
-        size_t length = strlen(set->names[i]);
-        memcpy(text + at, set->names[i], length);
+    for (int32_t i = 0; text && i < count; i++) {
+        size_t length = strlen(names[i]);
+        memcpy(text + at, names[i], length);
         at += length;
         text[at++] = '\n';
     }
@@ -281,9 +281,47 @@ static char *list_names(const category_set *set) {
     return text;
 }
 
+enum kind { NUMBERS, TARGETS, CATEGORIES, KINDS };
+static const char *const kind_names[KINDS] = {"numbers", "targets", "categories"};
+
+static bool is_of(const table_column *c, enum kind kind) {
+    return kind == NUMBERS   ? c->role == ROLE_FLOAT || c->role == ROLE_INT
+           : kind == TARGETS ? c->role == ROLE_TARGET || c->role == ROLE_CLASS
+                             : c->role == ROLE_CATEGORY;
+}
+
+/* Names of the columns of a kind, in the order of their places; as list_names. */
+static char *list_columns(const table *t, enum kind kind) {
+    char **names = calloc((size_t)t->n_columns + 1, sizeof *names), *text;
+    int32_t count = 0;
+    for (int64_t i = 0; names && i < t->n_columns; i++) {
+        if (is_of(&t->columns[i], kind)) {
+            names[t->columns[i].slot] = t->columns[i].name;
+            count++;
+        }
+    }
+    text = names ? list_names(names, count) : NULL;
+    free(names);
+    return text;
+}
+
 static const char *set_key(const table *t, int32_t set, char out[32]) {
     snprintf(out, 32, set < t->n_categories ? "categories%d" : "classes", set);
     return out;
+}
+
+static const char *column_key(enum kind kind, char out[32]) {
+    snprintf(out, 32, "columns.%s", kind_names[kind]);
+    return out;
+}
+
+static lt_status put_names(lt_ctx *ctx, lt_state_writer *out, const char *key, char *names) {
+    lt_status status = names ? LT_OK : lt_fail(ctx, LT_ENOMEM, "no memory for the names of columns and categories");
+    if (names) {
+        lt_state_put_text(ctx, out, key, names);
+    }
+    free(names);
+    return status ? status : lt_ctx_status(ctx);
 }
 
 static lt_status save(lt_ctx *ctx, void *self, lt_state_writer *out) {
@@ -292,13 +330,11 @@ static lt_status save(lt_ctx *ctx, void *self, lt_state_writer *out) {
     char key[32];
     lt_state_put_bytes(ctx, out, "numbers", m->numbers, (size_t)t->n_numbers * sizeof *m->numbers);
     lt_state_put_bytes(ctx, out, "targets", m->target_stats, (size_t)t->n_targets * sizeof *m->target_stats);
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        put_names(ctx, out, column_key(kind, key), list_columns(t, kind));
+    }
     for (int32_t i = 0; i <= t->n_categories; i++) {
-        char *names = list_names(&t->sets[i]);
-        if (!names) {
-            return lt_fail(ctx, LT_ENOMEM, "no memory for the names of the categories");
-        }
-        lt_state_put_text(ctx, out, set_key(t, i, key), names);
-        free(names);
+        put_names(ctx, out, set_key(t, i, key), list_names(t->sets[i].names, t->sets[i].count));
     }
     return lt_ctx_status(ctx);
 }
@@ -315,12 +351,31 @@ static lt_status load_stats(lt_ctx *ctx, const lt_state_reader *in, const char *
     return lt_ctx_status(ctx);
 }
 
+/* Statistics and weights are kept by place: what stands there must be the same column. */
+static lt_status check_columns(lt_ctx *ctx, const csv_table *m, const lt_state_reader *in, enum kind kind) {
+    char key[32], *names = list_columns(&m->tables[TRAIN], kind);
+    const char *saved = lt_state_get_text(ctx, in, column_key(kind, key), NULL);
+    size_t line = 0, at = 0;
+    for (; names && saved && names[at] && names[at] == saved[at]; at++) {
+        line = names[at] == '\n' ? at + 1 : line;
+    }
+    if (!names) {
+        return lt_fail(ctx, LT_ENOMEM, "no memory for the names of columns");
+    }
+    if (saved && strcmp(names, saved) != 0) {
+        lt_fail(ctx, LT_ECONFIG, "%s: of the columns of %s, '%.*s' stands where the checkpoint has '%.*s', so the model would take one for the other", m->path,
+                kind_names[kind], (int)strcspn(names + line, "\n"), names + line, (int)strcspn(saved + line, "\n"), saved + line);
+    }
+    free(names);
+    return lt_ctx_status(ctx);
+}
+
 static lt_status load(lt_ctx *ctx, void *self, const lt_state_reader *in) {
     csv_table *m = self;
     const table *t = &m->tables[TRAIN];
     char key[32];
     for (int32_t i = 0; i <= t->n_categories; i++) {
-        char *names = list_names(&t->sets[i]);
+        char *names = list_names(t->sets[i].names, t->sets[i].count);
         const char *saved = lt_state_get_text(ctx, in, set_key(t, i, key), NULL);
         bool same = names && (!saved || !strcmp(saved, names));
         free(names);
@@ -329,10 +384,13 @@ static lt_status load(lt_ctx *ctx, void *self, const lt_state_reader *in) {
                            i < t->n_categories ? "a category" : "the classes");
         }
     }
-    if (load_stats(ctx, in, "numbers", m->numbers, t->n_numbers)) {
+    if (load_stats(ctx, in, "numbers", m->numbers, t->n_numbers) || load_stats(ctx, in, "targets", m->target_stats, t->n_targets)) {
         return lt_ctx_status(ctx);
     }
-    return load_stats(ctx, in, "targets", m->target_stats, t->n_targets);
+    for (enum kind kind = 0; kind < KINDS && !lt_ctx_status(ctx); kind++) {
+        check_columns(ctx, m, in, kind);
+    }
+    return lt_ctx_status(ctx);
 }
 
 LT_DATAMODULE(CSVTable, csv_table, "Rows of CSV files: typed columns, missing values, standardized with the training rows.",

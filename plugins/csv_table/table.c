@@ -254,7 +254,7 @@ enum { CELL_OK, CELL_DROP, CELL_BAD, CELL_MEMORY };
 
 typedef struct row_target { double *numbers, *targets; int32_t *codes; } row_target;
 
-static int missing_cell(table *t, const table_column *c, const table_options *o, const row_target *to, char why[FILE_WHY_MAX]) {
+static int missing_cell(const table_column *c, const table_options *o, const row_target *to, char why[FILE_WHY_MAX]) {
     bool target = c->role == ROLE_TARGET || c->role == ROLE_CLASS;
     if (o->missing == MISSING_DROP) {
         return CELL_DROP;
@@ -268,7 +268,6 @@ static int missing_cell(table *t, const table_column *c, const table_options *o,
     } else {
         to->numbers[c->slot] = o->missing == MISSING_ZERO ? 0 : (double)NAN;
     }
-    (void)t;
     return CELL_OK;
 }
 
@@ -298,7 +297,7 @@ static int read_cell(table *t, const table_column *c, const char *text, const ta
         return CELL_OK;
     }
     if (is_missing(text)) {
-        return missing_cell(t, c, o, to, why);
+        return missing_cell(c, o, to, why);
     }
     if (c->role == ROLE_CATEGORY || c->role == ROLE_CLASS) {
         return text_cell(t, c, text, like, to, why);

@@ -237,6 +237,38 @@ static void test_classes_splits_and_checkpoint(void **state) {
     close_data(&f);
 }
 
+/* Numbers are kept by place: with two columns exchanged, the model would take one for the other. */
+static void test_exchanged_columns(void **state) {
+    (void)state;
+    static const char *const target[] = {"price"}, *const categories[] = {"city", "kind"};
+    static const char *const texts[] = {
+        "area,age,city,kind,price\n1,20,a,a,3\n2,30,b,b,4\n",
+        "age,area,city,kind,price\n20,1,a,a,3\n30,2,b,b,4\n",
+        "area,age,kind,city,price\n1,20,a,a,3\n2,30,b,b,4\n",
+        "area,price,age,city,kind\n1,3,20,a,a\n2,4,30,b,b\n", /* these places do not change */
+    };
+    static const char *const says[] = {NULL, "swapped.csv: of the columns of numbers, 'age' stands where the checkpoint has 'area'",
+                                       "of the columns of categories, 'kind' stands where the checkpoint has 'city'", NULL};
+    fixture f = open_data("CSVTable");
+    const lt_state_reader *in = NULL;
+    for (int i = 0; i < 4; i++) {
+        NEW_DATA(&f, "path", put_text(i ? "swapped.csv" : "plain.csv", texts[i]), "val_fraction", "0", "test_fraction", "0");
+        set_texts(&f, "targets", target, 1);
+        set_texts(&f, "categories", categories, 2);
+        must_set_up(&f, LT_STAGE_FIT);
+        lt_state_writer *out = lt_mock_writer(f.mock);
+        assert_int_equal(f.data->save(f.ctx, f.self, out), LT_OK);
+        in = i ? in : lt_mock_reader(f.mock, out, 0);
+        assert_int_equal(f.data->load(f.ctx, f.self, in), says[i] ? LT_ECONFIG : LT_OK);
+        if (says[i] && !strstr(f.mock->error, says[i])) {
+            fail_msg("%s", f.mock->error);
+        }
+        lt_mock_clear(f.mock);
+        f.data->release(f.ctx, f.self);
+    }
+    close_data(&f);
+}
+
 /* A name that stands only in rows that are left out is no category and no class: there would be a column, or an output, that never is. */
 static void test_categories_of_rows_left_out(void **state) {
     (void)state;
@@ -313,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_bad_cells_are_named),
         cmocka_unit_test(test_classes_splits_and_checkpoint),
+        cmocka_unit_test(test_exchanged_columns),
         cmocka_unit_test(test_categories_of_rows_left_out),
         cmocka_unit_test(test_other_files),
         cmocka_unit_test(test_damaged_tables),
