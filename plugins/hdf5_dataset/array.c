@@ -134,13 +134,40 @@ static lt_status make_whole(const h5_array *array, const int64_t *rows, int64_t 
     return LT_OK;
 }
 
+/* libhdf5 would put the nearest number there is, silently. */
+static H5T_conv_ret_t refuse_beyond(H5T_conv_except_t what, hid_t from, hid_t to, void *from_at, void *to_at, void *beyond) {
+    (void)from, (void)to, (void)from_at, (void)to_at;
+    if (what != H5T_CONV_EXCEPT_RANGE_HI && what != H5T_CONV_EXCEPT_RANGE_LOW) {
+        return H5T_CONV_UNHANDLED;
+    }
+    *(bool *)beyond = true;
+    return H5T_CONV_ABORT;
+}
+
+/* Why a run of rows was not read. */
+static void explain(const h5_array *array, int64_t first, int64_t count, bool beyond, lt_dtype dtype, char why[FILE_WHY_MAX]) {
+    char what[100];
+    if (beyond) {
+        H5Eclear2(H5E_DEFAULT);
+        file_fail(LT_EFORMAT, why, "%s: a number in rows %lld to %lld of '%s' is outside %s; convert it to f32", array->file, (long long)first,
+                  (long long)(first + count - 1), array->path, dtype == LT_U8 ? "0 to 255, what u8 holds" : "what i64 holds");
+        return;
+    }
+    snprintf(what, sizeof what, "cannot read row %lld of", (long long)first);
+    fail(array, LT_EFORMAT, why, what);
+}
+
 lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t count, lt_dtype dtype, void *out, char why[FILE_WHY_MAX]) {
     size_t row_bytes = (size_t)array->row * (dtype == LT_U8 ? 1 : dtype == LT_F32 ? 4 : 8);
     hsize_t start[LT_MAX_DIMS] = {0}, size[LT_MAX_DIMS];
     const bool makes_whole = dtype == LT_I64 && !array->integer; /* libhdf5 would cut fractions off */
+    bool beyond = false;
     be_quiet();
-    hid_t file_space = H5Scopy(array->space); /* a selection of this thread's own */
-    herr_t result = file_space < 0 ? -1 : 0;
+    hid_t file_space = H5Scopy(array->space), how = H5Pcreate(H5P_DATASET_XFER); /* a selection of this thread's own */
+    herr_t result = file_space < 0 || how < 0 ? -1 : 0;
+    if (result >= 0 && array->integer && (dtype == LT_U8 || dtype == LT_I64)) {
+        result = H5Pset_type_conv_cb(how, refuse_beyond, &beyond);
+    }
     for (int64_t i = 0, run; result >= 0 && i < count; i += run) {
         for (run = 1; i + run < count && rows[i + run] == rows[i] + run; run++) {
         }
@@ -152,16 +179,17 @@ lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t coun
         hid_t memory_space = H5Screate_simple(1, &numbers, NULL);
         result = memory_space < 0 ? -1 : H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, size, NULL);
         if (result >= 0) {
-            result = H5Dread(array->id, memory_type(makes_whole ? LT_F64 : dtype), memory_space, file_space, H5P_DEFAULT, (char *)out + (size_t)i * row_bytes);
+            result = H5Dread(array->id, memory_type(makes_whole ? LT_F64 : dtype), memory_space, file_space, how, (char *)out + (size_t)i * row_bytes);
         }
         if (memory_space >= 0) {
             H5Sclose(memory_space);
         }
         if (result < 0) {
-            char what[100];
-            snprintf(what, sizeof what, "cannot read row %lld of", (long long)rows[i]);
-            fail(array, LT_EFORMAT, why, what);
+            explain(array, rows[i], run, beyond, dtype, why);
         }
+    }
+    if (how >= 0) {
+        H5Pclose(how);
     }
     if (file_space >= 0) {
         H5Sclose(file_space);

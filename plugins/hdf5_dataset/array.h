@@ -19,6 +19,6 @@ typedef struct h5_array {
 /* Opens file:path, of integers or floats in 1 to 8 dimensions. On failure it is empty and `why` says why. */
 lt_status h5_array_open(h5_array *array, const char *file, const char *path, int64_t cache_bytes, char why[FILE_WHY_MAX]);
 void h5_array_close(h5_array *array); /* an empty one too */
-/* Rows rows[0..count) to out, converted to dtype (LT_F32, LT_F64, LT_I64, LT_U8). */
+/* Rows rows[0..count) to out, converted to dtype (LT_F32, LT_F64, LT_I64, LT_U8). LT_EFORMAT: a number that an integer dtype cannot hold, too. */
 lt_status h5_array_read(const h5_array *array, const int64_t *rows, int64_t count, lt_dtype dtype, void *out, char why[FILE_WHY_MAX]);
 #endif

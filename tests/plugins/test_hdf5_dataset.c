@@ -118,6 +118,49 @@ static void test_whole_targets(void **state) {
     }
 }
 
+/* Integers that an integer dtype cannot hold: refused, not the nearest one that there is. */
+static void test_integers_out_of_range(void **state) {
+    (void)state;
+    static const struct {
+        int64_t value; /* in row 3 */
+        bool is_unsigned;
+        const char *dtype, *says;
+    } cases[] = {
+        {255, false, "u8", NULL},
+        {300, false, "u8", "a number in rows 2 to 4 of 'x' is outside 0 to 255, what u8 holds; convert it to f32"},
+        {-1, false, "u8", "is outside 0 to 255"},
+        {-1, true, "i64", "is outside what i64 holds"}, /* 2^64 - 1 */
+        {INT64_MAX, true, "i64", NULL},
+        {-1, false, "i64", NULL},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        int64_t values[6] = {1, 2, 3, cases[k].value, 5, 6}, rows[] = {0, 2, 3, 4};
+        const hsize_t count = 6;
+        hid_t file = H5Fcreate(in_dir("range.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), space = H5Screate_simple(1, &count, NULL);
+        hid_t id = H5Dcreate2(file, "x", cases[k].is_unsigned ? H5T_STD_U64LE : H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        hid_t type = cases[k].is_unsigned ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64;
+        assert_true(id >= 0 && H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+        H5Dclose(id);
+        H5Sclose(space);
+        H5Fclose(file);
+        fixture f = open_data("HDF5Dataset");
+        NEW_DATA(&f, "path", in_dir("range.h5"), "target", "", "input_dtype", cases[k].dtype);
+        must_set_up(&f, LT_STAGE_FIT);
+        lt_loader *train = f.data->train_dataloader(f.ctx, f.self);
+        lt_batch_out *out = lt_mock__get(f.mock, sizeof *out);
+        lt_status status = train->dataset->desc.get_batch(f.ctx, train->dataset->desc.data, rows, 4, out);
+        assert_int_equal(status, cases[k].says ? LT_EFORMAT : LT_OK);
+        if (cases[k].says && !strstr(f.mock->error, cases[k].says)) {
+            fail_msg("%s", f.mock->error);
+        }
+        if (!status) {
+            const void *got = out->batch.items[0].tensor->data;
+            assert_true(*cases[k].dtype == 'u' ? ((const uint8_t *)got)[2] == 255 : ((const int64_t *)got)[2] == cases[k].value);
+        }
+        close_data(&f);
+    }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     const char *path = put_hdf5("a.h5"), *text = put_text("no.h5", "this is no HDF5 file");
@@ -238,6 +281,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_whole_targets),
+        cmocka_unit_test(test_integers_out_of_range),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damaged_data),
         cmocka_unit_test(test_threads),
