@@ -160,6 +160,8 @@ static void test_facts_and_making(void **state) {
     assert_true(T->clone(&ctx, x)->a.data != x->a.data);
     assert_ptr_equal(T->dropout(&ctx, x, 0.5, false), x);
     REFUSES(T->dropout(&ctx, x, 1.5, true), LT_EINVAL, "dropout: p is 1.5, but must lie between 0 and 1");
+    REFUSES(T->dropout(&ctx, x, 7, false), LT_EINVAL, "dropout: p is 7, but must lie between 0 and 1");
+    REFUSES(T->dropout(&ctx, x, NAN, false), LT_EINVAL, "dropout: p is nan, but must lie between 0 and 1");
 }
 
 static void test_broadcasting(void **state) {

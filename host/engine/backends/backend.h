@@ -93,7 +93,7 @@ typedef struct lth_backend {
     const lth_kernel *kernels[LTH_OP_COUNT];
     const lth_kernel *wide[LTH_OP_COUNT]; /* asked where those decline: kernels for f64 */
     const lth_kernel *low[LTH_OP_COUNT];  /* and then: kernels for bf16. What none of them takes is done in f32 and rounded */
-    /* -- fused passes over flat memory of f32 or f64; other dtypes are refused; a fixed order of summation whatever the number of threads -- */
+    /* -- fused passes over flat memory of f32, f64 or bf16; other dtypes are refused; a fixed order of summation whatever the number of threads -- */
     lt_status (*sgd)(lth_device *device, const struct lt_span *span, const struct lt_sgd_args *args, lth_error *err);
     lt_status (*adam)(lth_device *device, const struct lt_span *span, const struct lt_adam_args *args, lth_error *err);
     lt_status (*rule)(lth_device *device, const struct lt_span *span, const struct lth_rule *rule, lth_error *err); /* rules.h */

@@ -70,7 +70,7 @@ static lt_tensor *api_gelu(lt_ctx *ctx, lt_tensor *x, bool tanh_approx) {
 static lt_tensor *api_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool training) {
     ENTER("lt_dropout");
     GIVEN(x, 2, "lt_dropout");
-    if (!training || p == 0) {
+    if (p == 0 || (!training && p > 0 && p <= 1)) { /* another p is refused by the shape rule, also where it would not act */
         return x;
     }
     lth_attrs attrs = {.f = {p}};

@@ -5,7 +5,8 @@
 
 typedef lt_status on_run(const lth_backend *b, lth_device *d, lt_dtype dtype, void *grads, int64_t n, double low, double high, lth_error *err);
 
-/* Calls f on every stretch of parameters that got a gradient. Padding between neighbours goes along: it is zero and stays so. */
+/* Calls f on every stretch of parameters that got a gradient. Padding between neighbours goes along: it is zero, and NaN
+ * after a norm that is; none but element-wise updates see it. */
 static lt_status each_run(lth_modules *m, on_run *f, double low, double high, lth_error *err) {
     lth_engine *e = m->engine;
     for (int64_t k = 0, end; k < m->n_params; k = end) {

@@ -198,18 +198,38 @@ static void lanes_backward(void *arg, int64_t chunk, int thread) {
     }
 }
 
-/* ---- plain: (n, c) lies as `rest` values together ---- */
+/* ---- plain: (n, c) lies as `rest` values together. The passes over lanes take it in rows of 16; what is left of it is summed here ---- */
+static lth_lanes rows_of(const norm *b, const float *x) { return (lth_lanes){.rows = b->rest / 16, .at = 16, .width = 16, .x = x}; }
+static double joined(const double *lanes) {
+    double total = 0;
+    for (int i = 0; i < 16; i++) {
+        total += lanes[i];
+    }
+    return total;
+}
+/* The second pass is about the first one's mean, so that nothing cancels, and corrects it by what it missed. */
 static void plain_statistics(const norm *b, int64_t c, const float *x, double *mean, double *var) {
     const double count = (double)(b->N * b->rest);
-    double sum = 0, squares = 0;
+    double sum = 0, off[16] = {0}, squares[16] = {0};
+    float pivot[16];
     for (int64_t n = 0; n < b->N; n++) {
         sum += b->d->isa.sum(b->rest, x + (n * b->C + c) * b->rest);
     }
-    *mean = sum / count;
-    for (int64_t n = 0; n < b->N; n++) {
-        squares += b->d->isa.sum_squares(b->rest, x + (n * b->C + c) * b->rest);
+    for (int i = 0; i < 16; i++) {
+        pivot[i] = (float)(sum / count);
     }
-    *var = squares / count - *mean * *mean;
+    for (int64_t n = 0; n < b->N; n++) {
+        const lth_lanes rows = rows_of(b, x + (n * b->C + c) * b->rest);
+        b->d->isa.lane_sums(&rows, pivot, off, squares);
+        for (int64_t i = rows.rows * 16; i < b->rest; i++) {
+            const double d = (double)rows.x[i] - (double)pivot[0];
+            off[0] += d;
+            squares[0] += d * d;
+        }
+    }
+    const double missed = joined(off) / count;
+    *mean = (double)pivot[0] + missed;
+    *var = joined(squares) / count - missed * missed;
     *var = *var < 0 ? 0 : *var;
 }
 static void plain_forward(void *arg, int64_t c, int thread) {
@@ -234,14 +254,35 @@ static void plain_forward(void *arg, int64_t c, int thread) {
         }
     }
 }
+/* sum(g) and sum(g (x - mean)) over one image's part of a channel, added to lanes. */
+static void plain_back_sums(const norm *b, const float *x, const float *g, const float *mean, double *sum, double *dot) {
+    const lth_lanes rows = rows_of(b, x);
+    b->d->isa.lane_back_sums(&rows, &(lth_lane_slopes){.dy = g, .mean = mean}, sum, dot);
+    for (int64_t i = rows.rows * 16; i < b->rest; i++) {
+        sum[0] += (double)g[i];
+        dot[0] += (double)g[i] * ((double)x[i] - (double)mean[0]);
+    }
+}
+/* dx (+)= a g + by_x (x - mean) + constant: k has 16 of each. */
+static void plain_slopes(const norm *b, const float *x, const float *g, const float *mean, const float k[3][16], float *dx) {
+    const lth_lanes rows = rows_of(b, x);
+    const bool add = b->call->accumulate[0];
+    b->d->isa.lane_back(&rows, &(lth_lane_slopes){.dy = g, .mean = mean, .a = k[0], .b = k[1], .c = k[2], .dx = dx, .add_dx = add});
+    for (int64_t i = rows.rows * 16; i < b->rest; i++) {
+        const float d = k[1][0] * (x[i] - mean[0]) + (k[0][0] * g[i] + k[2][0]);
+        dx[i] = add ? dx[i] + d : d;
+    }
+}
 static void plain_backward(void *arg, int64_t c, int thread) {
     const norm *b = arg;
     const lth_call *call = b->call;
     const lth_cpu_isa *t = &b->d->isa;
     const float *x = call->in[0]->data, *dy = call->grad_out[0]->data, *y = call->out[0]->data;
-    float *spare = b->spare ? b->spare + thread * b->N * b->rest : NULL, a, by_x, constant;
-    const double mean = (double)b->saved[4 * c];
-    double sum = 0, product = 0;
+    float *spare = b->spare ? b->spare + thread * b->N * b->rest : NULL, mean[16], a, by_x, constant, k[3][16];
+    double sum[16] = {0}, dot[16] = {0};
+    for (int i = 0; i < 16; i++) {
+        mean[i] = b->saved[4 * c];
+    }
     for (int64_t n = 0; n < b->N; n++) {
         const int64_t at = (n * b->C + c) * b->rest;
         const float *g = dy + at;
@@ -249,15 +290,17 @@ static void plain_backward(void *arg, int64_t c, int thread) {
             t->unary_back(LTH_U_RELU, b->rest, NULL, y + at, g, spare + n * b->rest, false, 0);
             g = spare + n * b->rest;
         }
-        sum += t->sum(b->rest, g);
-        product += t->sum_product(b->rest, g, x + at);
+        plain_back_sums(b, x + at, g, mean, sum, dot);
     }
-    slopes(b, c, sum, product - mean * sum, &a, &by_x, &constant);
+    slopes(b, c, joined(sum), joined(dot), &a, &by_x, &constant);
+    for (int i = 0; i < 16; i++) {
+        k[0][i] = a, k[1][i] = by_x, k[2][i] = constant;
+    }
     for (int64_t n = 0; n < b->N; n++) {
         const int64_t at = (n * b->C + c) * b->rest;
         const float *g = spare ? spare + n * b->rest : dy + at;
         if (call->need[0]) {
-            t->affine2(b->rest, g, x + at, lth_f32(call->grad_in[0]) + at, a, by_x, (float)((double)constant - (double)by_x * mean), call->accumulate[0]);
+            plain_slopes(b, x + at, g, mean, k, lth_f32(call->grad_in[0]) + at);
         }
         if (b->residual && call->need[5]) {
             t->scaled(b->rest, lth_f32(call->grad_in[5]) + at, g, 1.f, call->accumulate[5]);

@@ -66,7 +66,7 @@ size_t lth_cpu_array_bytes(const lth_array *a);
 bool lth_cpu_no_gradient(lth_device *d, const lth_call *call);
 /* y (+)= alpha x over n floats, in chunks. */
 void lth_cpu_scaled(lth_device *d, int64_t n, float *y, const float *x, float alpha, bool add);
-double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y); /* of x, or of x y */
+lt_status lth_cpu_sum(lth_device *d, int64_t n, const float *x, double *out, lth_error *err);
 
 /* Arithmetic: elements.c, choose.c, copy.c, reduce.c, reduce_more.c. */
 #define LTH_CPU_ARITH(X) \

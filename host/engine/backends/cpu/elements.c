@@ -256,9 +256,9 @@ static void slope_into(const job *j, int which, int64_t n, const float *a, const
             t->product(n, to, g, which ? a : b, 1.f, add);
         }
         return;
-    default: { /* g / b, -g a / b^2 */
+    default: { /* g / b, -g (a / b) / b: b^2 may be out of range */
         for (int64_t i = 0; i < n; i++) {
-            const float bi = j->b_one ? *b : b[i], ai = j->a_one ? *a : a[i], s = which ? -g[i] * ai / (bi * bi) : g[i] / bi;
+            const float bi = j->b_one ? *b : b[i], ai = j->a_one ? *a : a[i], s = which ? -g[i] * (ai / bi / bi) : g[i] / bi;
             to[i] = add ? to[i] + s : s;
         }
     }

@@ -80,8 +80,10 @@ static lt_status reduce_forward(lth_device *d, const lth_call *call, lth_error *
         return LT_OK;
     }
     if (s.outer == 1) {
-        y[0] = (float)(lth_cpu_sum(d, s.inner, x, NULL) * by);
-        return LT_OK;
+        double total;
+        const lt_status status = lth_cpu_sum(d, s.inner, x, &total, err);
+        y[0] = (float)(total * by);
+        return status;
     }
     for (int64_t r = 0; r < s.outer; r++) {
         y[r] = (float)(d->isa.sum(s.inner, x + r * s.inner) * by);

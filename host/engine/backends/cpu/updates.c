@@ -127,21 +127,22 @@ lt_status lth_cpu_sum_squares(lth_device *d, lt_dtype dtype, const void *x, int6
 static void sum_chunk(void *arg, int64_t c, int thread) {
     flat *f = arg;
     (void)thread;
-    f->parts[c] = f->p ? f->d->isa.sum_product(width(f, c), f->g + c * CHUNK, at(f->p, c)) : f->d->isa.sum(width(f, c), f->g + c * CHUNK);
+    f->parts[c] = f->d->isa.sum(width(f, c), f->g + c * CHUNK);
 }
-double lth_cpu_sum(lth_device *d, int64_t n, const float *x, const float *y) {
-    flat f = {.d = d, .n = n, .g = x, .p = (float *)(uintptr_t)y};
+lt_status lth_cpu_sum(lth_device *d, int64_t n, const float *x, double *out, lth_error *err) {
+    flat f = {.d = d, .n = n, .g = x};
     const int64_t chunks = lth_div_up(n, CHUNK);
-    double few[16], total = 0;
-    f.parts = chunks <= 16 ? few : lth_cpu_scratch(d, (size_t)chunks * sizeof(double), NULL);
+    double few[16];
+    *out = 0;
+    f.parts = chunks <= 16 ? few : lth_cpu_scratch(d, (size_t)chunks * sizeof(double), err);
     if (!f.parts) {
-        return NAN;
+        return LT_ENOMEM;
     }
     lth_cpu_run(d, chunks, (double)n * 2e-4, sum_chunk, &f);
     for (int64_t c = 0; c < chunks; c++) {
-        total += f.parts[c];
+        *out += f.parts[c];
     }
-    return total;
+    return LT_OK;
 }
 static void scale_chunk(void *arg, int64_t c, int thread) {
     flat *f = arg;

@@ -74,7 +74,7 @@ static double binary_slope(lth_op op, int k, double a, double b) {
             return a == 0 && b >= 0 ? 0 : pow(a, b) * log(a);
         }
         return b == 0 ? 0 : b * pow(a, b - 1);
-    default: return k ? -a / (b * b) : 1 / b;
+    default: return k ? -(a / b / b) : 1 / b; /* b * b may be out of range */
     }
 }
 
@@ -260,7 +260,7 @@ static double unary_slope(const lth_call *call, double x, double y) {
 }
 
 /* Bounds between whole numbers count as PyTorch's: cut towards zero. */
-static int64_t whole_bound(double v, int64_t otherwise) { return v > -0x1p63 && v < 0x1p63 ? (int64_t)v : otherwise; }
+static int64_t whole_bound(double v, int64_t otherwise) { return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : otherwise; }
 static int64_t clamp_int(int64_t x, double low, double high) {
     int64_t least = whole_bound(low, low < 0 ? INT64_MIN : INT64_MAX), most = whole_bound(high, high < 0 ? INT64_MIN : INT64_MAX);
     int64_t v = x < least ? least : x;
@@ -270,10 +270,11 @@ static int64_t clamp_int(int64_t x, double low, double high) {
 /* True if integers have an exact result of their own. */
 static bool unary_int(const lth_call *call, int64_t x, int64_t *y) {
     double scalar = call->attrs ? call->attrs->f[0] : 0;
-    bool whole = scalar == (double)(int64_t)scalar;
+    const int64_t cut = whole_bound(scalar, 0);
+    const bool whole = scalar == (double)cut;
     switch (call->op) {
-    case LTH_OP_ADD_SCALAR: *y = (int64_t)((uint64_t)x + (uint64_t)(int64_t)scalar); return whole;
-    case LTH_OP_MUL_SCALAR: *y = (int64_t)((uint64_t)x * (uint64_t)(int64_t)scalar); return whole;
+    case LTH_OP_ADD_SCALAR: *y = (int64_t)((uint64_t)x + (uint64_t)cut); return whole;
+    case LTH_OP_MUL_SCALAR: *y = (int64_t)((uint64_t)x * (uint64_t)cut); return whole;
     case LTH_OP_NEG: *y = (int64_t)(0 - (uint64_t)x); return true;
     case LTH_OP_ABS: *y = x < 0 ? (int64_t)(0 - (uint64_t)x) : x; return true;
     case LTH_OP_RELU: *y = x > 0 ? x : 0; return true;
