@@ -3,6 +3,7 @@
 #include "../golden/golden.h"
 #include "base/mem.h"
 #include "base/schema.h"
+#include "engine/optim/internal.h"
 #include "engine/optim/optim.h"
 #include <dlfcn.h>
 #include <lt/plugin.h>
@@ -453,6 +454,53 @@ static void choices_of_a_model(void **state) {
     close_model(&t);
 }
 
+/* A parameter with several names belongs to the group that matches any of them. */
+static void groups_by_any_name(void **state) {
+    (void)state;
+    model t;
+    watcher w = {0}, own = {0};
+    lth_optim *o;
+    open_model(&t, 5);
+    lth_modules_free(t.m);
+    t.ctx.modules = t.m = lth_modules_new(t.e, &t.ctx.error);
+    t.ctx.in_configure = true;
+    lt_module *wte = nn->child(&t.ctx, "wte", nn->linear(&t.ctx, 4, 6, true)), *head = nn->child(&t.ctx, "head", nn->linear(&t.ctx, 4, 6, false));
+    assert_int_equal(nn->tie(&t.ctx, head, "weight", wte, "weight"), LT_OK);
+    lt_module *again = nn->child(&t.ctx, "again", nn->share(&t.ctx, wte));
+    t.ctx.in_configure = false;
+    assert_int_equal(lth_modules_seal(t.m, &t.ctx.error), LT_OK);
+    const struct { lth_group_spec spec; int32_t first, second; } cases[] = {
+        {{.self = &own, .names = "head.weight"}, 1, 0}, {{.self = &own, .module = head}, 1, 0}, {{.self = &own, .names = "again.b*"}, 0, 1},
+        {{.self = &own, .module = again}, 0, 0}, {{.self = &own, .names = "wte.bias"}, 0, 1}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        if (lth_optim_new_groups(&o, t.m, &watch_optimizer, &w, &cases[k].spec, 1, &t.ctx) != LT_OK) {
+            fail_msg("%s", t.ctx.error.text);
+        }
+        assert_int_equal(lth_optim_groups(o), k == 3 ? 1 : 2); /* all: nothing is left for the first */
+        assert_int_equal(o->group_of[0], cases[k].first);
+        assert_int_equal(o->group_of[1], cases[k].second);
+        lth_optim_free(o);
+    }
+    const lth_group_spec none = {.self = &own, .names = "head.bias"};
+    assert_int_equal(lth_optim_new_groups(&o, t.m, &watch_optimizer, &w, &none, 1, &t.ctx), LT_ECONFIG);
+    assert_string_equal(t.ctx.error.text, "parameter group 1: no parameter matches head.bias; the model has wte.weight, wte.bias");
+    close_model(&t);
+}
+
+static void one_name_for_two_slots(void **state) {
+    (void)state;
+    static const lt_slot again = {"seven", 8}, *const twice[] = {&seven, &again, NULL};
+    model t;
+    watcher w = {0};
+    lth_optim *o = NULL;
+    lt_optimizer bad = watch_optimizer;
+    bad.slots = twice;
+    open_model(&t, 5);
+    assert_int_equal(lth_optim_new(&o, t.m, &bad, &w, &t.ctx), LT_EPLUGIN);
+    assert_string_equal(t.ctx.error.text, "optimizer Watcher: slots 0 and 1 both have the name 'seven'; each needs one of its own");
+    close_model(&t);
+}
+
 static void out_of_memory(void **state) {
     (void)state;
     model t;
@@ -484,7 +532,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans), cmocka_unit_test(clipping), cmocka_unit_test(golden_optimizers), cmocka_unit_test(refused_parameters),
         cmocka_unit_test(schedules), cmocka_unit_test(resume), cmocka_unit_test(refused_state), cmocka_unit_test(passes_that_lack_something),
-        cmocka_unit_test(choices_of_a_model),
+        cmocka_unit_test(choices_of_a_model), cmocka_unit_test(groups_by_any_name), cmocka_unit_test(one_name_for_two_slots),
         cmocka_unit_test(out_of_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

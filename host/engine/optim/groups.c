@@ -28,7 +28,7 @@ static bool in_module(const char *param, const char *module) {
     return !length || (!strncmp(param, module, length) && param[length] == '.');
 }
 
-static bool matches(const lth_group_spec *spec, const char *param) {
+static bool name_matches(const lth_group_spec *spec, const char *param) {
     char pattern[PATTERN_SIZE];
     if (spec->module) {
         return spec->module->name && in_module(param, spec->module->name);
@@ -41,13 +41,23 @@ static bool matches(const lth_group_spec *spec, const char *param) {
     return false;
 }
 
+/* By any of its names: a tied parameter, or one of a shared module, has several. */
+static bool matches(const lth_modules *m, const lth_group_spec *spec, const lth_param *p) {
+    for (int64_t k = 0; k < m->n_states; k++) {
+        if (m->states[k].value == p->value && name_matches(spec, m->states[k].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Why nobody belongs to the group: nobody is called so, or others took them. */
 static lt_status nobody(const lth_optim *o, const lth_group_spec *spec, int32_t index, lth_error *err) {
     const lth_modules *m = o->modules;
     lth_buf known = {0};
     bool taken = false;
     for (int64_t k = 0; k < m->n_params; k++) {
-        taken = taken || matches(spec, m->params[k]->name);
+        taken = taken || matches(m, spec, m->params[k]);
         if (k < 12) {
             lth_buf_printf(&known, "%s%s", k ? ", " : "", m->params[k]->name);
         }
@@ -74,7 +84,7 @@ lt_status lth_optim_assign(lth_optim *o, const lth_group_spec *specs, int32_t n_
     for (int32_t g = 0; g < n_specs; g++) {
         int64_t count = 0;
         for (int64_t k = 0; k < m->n_params; k++) {
-            if (o->group_of[k] == 0 && matches(&specs[g], m->params[k]->name)) {
+            if (o->group_of[k] == 0 && matches(m, &specs[g], m->params[k])) {
                 o->group_of[k] = g + 1;
                 count++;
             }

@@ -73,6 +73,12 @@ static lt_status make_slots(lth_optim *o, int32_t group, lth_error *err) {
         if (at < 0) {
             return at == -2 ? no_memory(o, o->n_slots, err) : lth_fail(err, LT_EPLUGIN, "optimizer %s wants more than %d slots", id, LT_MAX_SLOTS);
         }
+        for (int j = 0; j < k; j++) {
+            if (g->slot[j] == at) {
+                return lth_fail(err, LT_EPLUGIN, "optimizer %s: slots %d and %d both have the name '%s'; each needs one of its own", id, j, k,
+                                slots[k]->name);
+            }
+        }
         g->slot[k] = (uint8_t)at;
         g->n_slots = k + 1;
         if (fill_slot(o, group, at, slots[k]->initial, err) != LT_OK) {

@@ -154,7 +154,8 @@ static inline LT_PRINTF(4, 5) lt_status lt_use_optimizer(lt_ctx *ctx, lt_optim_s
 /* A parameter group of its own for the parameters that `names` matches: state_dict names ("head.weight") or patterns ("*.bias",
  * "blocks.?.norm*"; `*` any text, `?` any character), separated by spaces or commas. format makes what differs from the optimizer's
  * parameters, as in lt_use_optimizer: lt_param_group(ctx, setup, "*.bias *norm*", "weight_decay: 0"). A parameter belongs to the first group
- * that matches it; what is in none makes up the first group, before those that are made here. Beaten by `optimizer:` of the config.
+ * that matches it, by any of its names where it has several; what is in none makes up the first group, before those that are made here.
+ * Beaten by `optimizer:` of the config.
  * LT_ECONFIG, when the optimizer is made, for a group that matches nothing. [setup] */
 static inline LT_PRINTF(4, 5) lt_status lt_param_group(lt_ctx *ctx, lt_optim_setup *setup, const char *names, const char *format, ...) {
     va_list args;
