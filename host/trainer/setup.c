@@ -74,7 +74,7 @@ static lt_status seal_model(lth_session *s) {
         return s->ctx.error.code;
     }
     s->ctx.where = (lth_where){0};
-    s->n_modes = lth_modules_count(s->modules);
+    s->n_modes = lth_modules_made(s->modules);
     s->modes = lth_alloc((size_t)s->n_modes + 1);
     return s->modes ? LT_OK : lth_fail(&s->ctx.error, LT_ENOMEM, "out of memory");
 }

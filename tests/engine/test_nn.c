@@ -292,6 +292,8 @@ static void fused_equals_unfused(void **state) {
     close_model(&t);
 }
 
+static lt_tensor *run_top(lt_ctx *ctx, void *net, lt_tensor *x) { return nn->forward(ctx, net, x); }
+
 static void modes(void **state) {
     (void)state;
     model t;
@@ -309,11 +311,33 @@ static void modes(void **state) {
     assert_true(difference(a, b) == 0);
     assert_memory_equal(&before, &t.e->generator, sizeof before); /* no draws */
     assert_int_equal(*(int64_t *)nn->module_parameter(&t.ctx, net, "4.num_batches_tracked")->a.data, 0);
-    lth_modules_modes_restore(t.m, saved, lth_modules_count(t.m));
+    lth_modules_modes_restore(t.m, saved, 32);
     assert_true(nn->training(&t.ctx));
     lt_tensor *d = nn->forward(&t.ctx, net, tensor(&t, 4, shape));
     assert_true(difference(a, d) > 0);
     assert_int_equal(*(int64_t *)nn->module_parameter(&t.ctx, net, "4.num_batches_tracked")->a.data, 1);
+    close_model(&t);
+}
+
+/* A nameless sequential at the top is no line of a summary, but has a mode like all others. */
+static void modes_of_a_nameless_top(void **state) {
+    (void)state;
+    model t;
+    uint8_t saved[8];
+    assert_int_equal(open_model(&t, 1), LT_OK);
+    lt_module *net = SEQ(&t.ctx, NULL, nn->linear(&t.ctx, 4, 3, true), nn->dropout(&t.ctx, 0.5));
+    seal_good(&t);
+    assert_int_equal(lth_modules_made(t.m), 3);
+    for (int training = 0; training < 2; training++) {
+        nn->train(&t.ctx, net, training);
+        lth_modules_modes_save(t.m, saved, 8);
+        lth_modules_train(t.m, !training);
+        lth_modules_modes_restore(t.m, saved, 8);
+        assert_int_equal(nn->module_training(&t.ctx, net), training);
+        assert_int_equal(nn->training(&t.ctx), training);
+    }
+    assert_int_equal(lth_modules_record_shapes(&t.ctx, t.m, run_top, net, tensor(&t, 2, (int64_t[]){2, 4})), LT_OK);
+    assert_true(nn->module_training(&t.ctx, net));
     close_model(&t);
 }
 
@@ -447,6 +471,22 @@ static void refusals_in_configure(void **state) {
     expect_error(&t, LT_EINVAL, "groups 3 must divide the channels, 4 in and 6 out");
     assert_null(nn->max_pool2d(c, &pool));
     expect_error(&t, LT_EINVAL, "padding 2 is more than half of kernel 2");
+    pool.padding[0] = INT32_MAX / 2 + 2; /* twice it is no int32_t */
+    assert_null(nn->avg_pool2d(c, &pool));
+    expect_error(&t, LT_EINVAL, "padding 1073741825 is more than half of kernel 2");
+    lt_module *fc = nn->child(c, "fc", nn->linear(c, 3, 4, true));
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_UNIFORM, 1, 0.5), LT_EINVAL);
+    expect_error(&t, LT_EINVAL, "lt_nn_init: 'weight' between 1 and 0.5: a must be at most b, both finite");
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_UNIFORM, 0, NAN), LT_EINVAL);
+    expect_error(&t, LT_EINVAL, "lt_nn_init: 'weight' between 0 and nan");
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_NORMAL, 0, -1), LT_EINVAL);
+    expect_error(&t, LT_EINVAL, "lt_nn_init: 'weight' with mean 0 and deviation -1: the deviation must be at least 0, both finite");
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_NORMAL, NAN, 1), LT_EINVAL);
+    expect_error(&t, LT_EINVAL, "lt_nn_init: 'weight' with mean nan");
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_XAVIER_UNIFORM, -2, 0), LT_EINVAL);
+    expect_error(&t, LT_EINVAL, "lt_nn_init: 'weight' with gain -2: it must be at least 0 and finite");
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_NORMAL, 1, 0), LT_OK);
+    assert_int_equal(nn->init(c, fc, "weight", LT_INIT_UNIFORM, 1, 1), LT_OK);
     assert_null(nn->dropout(c, NAN));
     expect_error(&t, LT_EINVAL, "p must lie between 0 and 1");
     assert_null(nn->batch_norm(c, 3, 4, NULL));
@@ -544,7 +584,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_order), cmocka_unit_test(nameless_at_the_top), cmocka_unit_test(flat_memory), cmocka_unit_test(initial_weights),
         cmocka_unit_test(only_pools_apart_fuse),
-        cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(freezing), cmocka_unit_test(whole_model),
+        cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(modes_of_a_nameless_top),
+        cmocka_unit_test(freezing), cmocka_unit_test(whole_model),
         cmocka_unit_test(summaries), cmocka_unit_test(residual_sides),
         cmocka_unit_test(refusals_in_configure), cmocka_unit_test(refusals_at_the_seal), cmocka_unit_test(refusals_in_forward),
         cmocka_unit_test(out_of_memory),

@@ -152,6 +152,29 @@ static void refused_when_made(void **state) {
     close_model(&t);
 }
 
+/* Padding of height only: -1 says none beside it, where 0 says as the height's. */
+static void padding_of_height_only(void **state) {
+    model t;
+    (void)state;
+    open_model(&t, &lth_backend_reference, 1);
+    lt_ctx *c = &t.ctx;
+    lt_module *conv = nn->child(c, "conv", nn->conv2d(c, 1, 1, 3, O(lt_nn_conv2d_opts, .padding = 1, .padding_w = -1)));
+    lt_module *both = nn->child(c, "both", nn->conv2d(c, 1, 1, 3, O(lt_nn_conv2d_opts, .padding = 1)));
+    lt_module *up1 = nn->child(c, "up", nn->conv_transpose(c, 2, 1, 1, 3, O(ct, .stride = 2, .padding = 1, .padding_w = -1, .output_padding = 1,
+                                                                            .output_padding_w = -1)));
+    refused(&t, nn->conv2d(c, 1, 1, 3, O(lt_nn_conv2d_opts, .padding_w = -2)), LT_EINVAL, "padding_w must be at least -1, got -2");
+    refused(&t, nn->conv_transpose(c, 2, 1, 1, 3, O(ct, .output_padding_w = -2)), LT_EINVAL, "output_padding_w must be at least -1, got -2");
+    seal(&t);
+    lt_tensor *x = op->full(c, LT_F32, 4, (int64_t[]){1, 1, 8, 8}, 1), *y[3] = {nn->forward(c, conv, x), nn->forward(c, both, x), nn->forward(c, up1, x)};
+    const int64_t want[3][2] = {{8, 6}, {8, 8}, {16, 17}};
+    for (int k = 0; k < 3; k++) {
+        assert_non_null(y[k]);
+        assert_int_equal(y[k]->a.shape[2], want[k][0]);
+        assert_int_equal(y[k]->a.shape[3], want[k][1]);
+    }
+    close_model(&t);
+}
+
 static lt_tensor *zeros(model *t, int ndim, int64_t a, int64_t b, int64_t d, int64_t e) {
     return op->full(&t->ctx, LT_F32, ndim, (int64_t[]){a, b, d, e}, 0);
 }
@@ -274,6 +297,7 @@ static void rms_in_f64(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(refused_when_made), cmocka_unit_test(refused_by_name),
-                                       cmocka_unit_test(open_channels), cmocka_unit_test(summary), cmocka_unit_test(rms_in_f64)};
+                                       cmocka_unit_test(open_channels), cmocka_unit_test(summary), cmocka_unit_test(rms_in_f64),
+                                       cmocka_unit_test(padding_of_height_only)};
     return cmocka_run_group_tests_name("engine.nn_layers", tests, NULL, NULL);
 }

@@ -80,6 +80,12 @@ static void refusals(void **state) {
     o.num_layers = -1;
     assert_null(nn->lstm(c, 3, 4, &o));
     refused(&t, LT_EINVAL, "num_layers must be at least 1");
+    o = (lt_nn_recurrent_opts){.struct_size = sizeof o, .num_layers = 33, .bidirectional = 1};
+    assert_null(nn->gru(c, 3, 4, &o));
+    refused(&t, LT_EUNSUPPORTED, "lt_nn_gru: 33 layers in 2 directions are 66; at most 64 can be run");
+    o = (lt_nn_recurrent_opts){.struct_size = sizeof o, .num_layers = 65};
+    assert_null(nn->lstm(c, 3, 4, &o));
+    refused(&t, LT_EUNSUPPORTED, "lt_nn_lstm: 65 layers in 1 direction are 65; at most 64 can be run");
     lt_module *l = nn->child(c, "memory", nn->lstm(c, 3, 4, NULL)), *flat = nn->child(c, "fc", nn->linear(c, 3, 4, true));
     seal(&t);
     assert_null(nn->forward(c, l, zeros(&t, 3, 2, 2, 5)));

@@ -3,6 +3,24 @@
 #include "engine/nn/layer.h"
 #include <math.h>
 
+/* As torch.nn.init refuses. b of the last four is a flag. */
+static bool good_numbers(lt_ctx *ctx, const char *op, const char *name, lt_init how, double a, double b, void *caller) {
+    if (how == LT_INIT_UNIFORM && !(a <= b && isfinite(a) && isfinite(b))) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: '%s' between %g and %g: a must be at most b, both finite", op, name, a, b);
+        return false;
+    }
+    if (how == LT_INIT_NORMAL && !(b >= 0 && isfinite(a) && isfinite(b))) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: '%s' with mean %g and deviation %g: the deviation must be at least 0, both finite", op,
+                    name, a, b);
+        return false;
+    }
+    if (how >= LT_INIT_KAIMING_UNIFORM && !(a >= 0 && isfinite(a))) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: '%s' with gain %g: it must be at least 0 and finite", op, name, a);
+        return false;
+    }
+    return true;
+}
+
 lt_status lth_make_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b) {
     static const char op[] = "lt_nn_init";
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, ctx->error.code ? ctx->error.code : LT_ESTATE);
@@ -25,6 +43,9 @@ lt_status lth_make_init(lt_ctx *ctx, lt_module *module, const char *name, lt_ini
     if (how >= LT_INIT_KAIMING_UNIFORM && p->value->a.ndim < 2) {
         return lth_fail_op(&ctx->error, LT_EINVAL, op, LTH_CALLER, "%s: '%s' has %d dimensions, but fan_in and fan_out need two or more", op, name,
                            p->value->a.ndim);
+    }
+    if (!good_numbers(ctx, op, name, how, a, b, LTH_CALLER)) {
+        return ctx->error.code;
     }
     lth_redraw *r = lth_arena_alloc(&m->arena, sizeof *r);
     if (!r) {

@@ -45,14 +45,16 @@ lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_feature
 
 static int64_t or_else(int32_t value, int64_t fallback) { return value ? value : fallback; }
 
+int32_t lth_padding_w(int32_t given, int32_t height) { return given == -1 ? 0 : given ? given : height; }
+
 static bool conv_attrs(lt_ctx *ctx, lth_attrs *attrs, const lt_nn_conv2d_opts *o) {
     int64_t *i = attrs->i;
     i[0] = or_else(o->stride, 1), i[1] = or_else(o->stride_w, i[0]);
-    i[2] = o->padding, i[3] = or_else(o->padding_w, i[2]);
+    i[2] = o->padding, i[3] = lth_padding_w(o->padding_w, o->padding);
     i[4] = or_else(o->dilation, 1), i[5] = or_else(o->dilation_w, i[4]);
     i[6] = or_else(o->groups, 1);
     return lth_in_range(ctx, "lt_nn_conv2d", "stride", i[0] < i[1] ? i[0] : i[1], 1) &&
-           lth_in_range(ctx, "lt_nn_conv2d", "padding", i[2] < i[3] ? i[2] : i[3], 0) &&
+           lth_in_range(ctx, "lt_nn_conv2d", "padding", i[2], 0) && lth_in_range(ctx, "lt_nn_conv2d", "padding_w", o->padding_w, -1) &&
            lth_in_range(ctx, "lt_nn_conv2d", "dilation", i[4] < i[5] ? i[4] : i[5], 1) && lth_in_range(ctx, "lt_nn_conv2d", "groups", i[6], 1);
 }
 
@@ -131,7 +133,7 @@ static lt_module *make_pool(lt_ctx *ctx, const lt_pool2d_opts *opts, lth_layer_k
             !lth_in_range(ctx, op, "padding", o.padding[d], 0)) {
             return NULL;
         }
-        if (2 * o.padding[d] > kernel[d]) {
+        if (o.padding[d] > kernel[d] / 2) {
             lth_fail_op(&ctx->error, LT_EINVAL, op, NULL, "%s: padding %d is more than half of kernel %lld", op, o.padding[d], (long long)kernel[d]);
             return NULL;
         }

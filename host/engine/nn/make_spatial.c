@@ -113,8 +113,8 @@ static bool check_transpose(lt_ctx *ctx, const char *op, const lt_conv_transpose
 static void transpose_opts(lt_conv_transpose2d_opts *out, const lt_nn_conv_transpose_opts *o) {
     *out = (lt_conv_transpose2d_opts){.struct_size = sizeof *out, .groups = or_else(o->groups, 1)};
     out->stride[0] = or_else(o->stride, 1), out->stride[1] = or_else(o->stride_w, out->stride[0]);
-    out->padding[0] = o->padding, out->padding[1] = or_else(o->padding_w, o->padding);
-    out->output_padding[0] = o->output_padding, out->output_padding[1] = or_else(o->output_padding_w, o->output_padding);
+    out->padding[0] = o->padding, out->padding[1] = lth_padding_w(o->padding_w, o->padding);
+    out->output_padding[0] = o->output_padding, out->output_padding[1] = lth_padding_w(o->output_padding_w, o->output_padding);
     out->dilation[0] = or_else(o->dilation, 1), out->dilation[1] = or_else(o->dilation_w, out->dilation[0]);
 }
 
@@ -130,7 +130,8 @@ lt_module *lth_make_conv_transpose(lt_ctx *ctx, int32_t spatial_dims, int64_t in
     transpose_opts(&run, &o);
     const int64_t sides[2] = {kernel, or_else(o.kernel_w, kernel)};
     if (!m || !lth_in_range(ctx, op, "in_channels", in_channels, 1) || !lth_in_range(ctx, op, "out_channels", out_channels, 1) ||
-        !lth_in_range(ctx, op, "groups", run.groups, 1) || !check_transpose(ctx, op, &run, sides, LTH_CALLER) ||
+        !lth_in_range(ctx, op, "groups", run.groups, 1) || !lth_in_range(ctx, op, "padding_w", o.padding_w, -1) ||
+        !lth_in_range(ctx, op, "output_padding_w", o.output_padding_w, -1) || !check_transpose(ctx, op, &run, sides, LTH_CALLER) ||
         !groups_divide(ctx, op, run.groups, in_channels, out_channels, LTH_CALLER)) {
         return NULL;
     }

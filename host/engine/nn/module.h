@@ -75,7 +75,8 @@ lt_status lth_modules_settle(lt_ctx *ctx, lth_modules *m, lt_tensor *(*forward)(
 void lth_modules_train(lth_modules *m, bool training);          /* whole model */
 void lth_modules_modes_save(lth_modules *m, uint8_t *modes, int64_t capacity); /* per module, and back */
 void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t count);
-int64_t lth_modules_count(const lth_modules *m);
+int64_t lth_modules_count(const lth_modules *m);                /* lines of a summary */
+int64_t lth_modules_made(const lth_modules *m);                 /* all that have a mode */
 void lth_modules_zero_grad(lth_modules *m);                     /* marks every gradient fresh; touches no memory */
 /* state_dict entries, parameters and buffers, in PyTorch's order (module by module: parameters, then buffers). */
 int64_t lth_state_count(const lth_modules *m);

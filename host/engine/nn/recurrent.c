@@ -23,9 +23,12 @@ static bool add_direction(lt_ctx *ctx, lt_module *l, int64_t in, int32_t layer, 
     return true;
 }
 
+enum { MAX_STATES = 64 }; /* layers x directions */
+
 static bool check(lt_ctx *ctx, const char *op, int64_t in, int64_t hidden, const lt_nn_recurrent_opts *o) {
+    const int64_t layers = o->num_layers ? o->num_layers : 1, directions = o->bidirectional ? 2 : 1;
     if (!lth_in_range(ctx, op, "input_size", in, 1) || !lth_in_range(ctx, op, "hidden_size", hidden, 1) ||
-        !lth_in_range(ctx, op, "num_layers", o->num_layers ? o->num_layers : 1, 1)) {
+        !lth_in_range(ctx, op, "num_layers", layers, 1)) {
         return false;
     }
     if (!(o->dropout >= 0 && o->dropout <= 1)) {
@@ -35,6 +38,11 @@ static bool check(lt_ctx *ctx, const char *op, int64_t in, int64_t hidden, const
     if (o->dropout > 0 && o->num_layers <= 1) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, NULL, "%s: dropout %g acts between layers, but there is one; set num_layers, or use lt_nn_dropout", op,
                     o->dropout);
+        return false;
+    }
+    if (layers * directions > MAX_STATES) {
+        lth_fail_op(&ctx->error, LT_EUNSUPPORTED, op, NULL, "%s: %lld layers in %lld direction%s are %lld; at most %d can be run", op, (long long)layers,
+                    (long long)directions, directions > 1 ? "s" : "", (long long)(layers * directions), MAX_STATES);
         return false;
     }
     return true;
@@ -77,8 +85,6 @@ lt_module *lth_make_gru(lt_ctx *ctx, int64_t in, int64_t hidden, const lt_nn_rec
 }
 
 /* ---- running ---- */
-enum { MAX_STATES = 64 };
-
 /* One run: the states of every layer and direction, as far as somebody wants them. */
 typedef struct run {
     lt_ctx *ctx;
@@ -172,11 +178,6 @@ static bool check_input(run *r, const lt_tensor *x) {
 lt_tensor *lth_run_recurrent(lt_ctx *ctx, lt_module *l, lt_tensor *x, lt_recurrent_state *state, void *caller) {
     run r = {.ctx = ctx, .l = l, .caller = caller, .h0 = state ? state->h : NULL, .c0 = state && l->kind == LTH_LSTM_LAYER ? state->c : NULL};
     const int32_t n = l->rnn.layers * l->rnn.directions;
-    if (n > MAX_STATES) {
-        lth_fail_op(&ctx->error, LT_EUNSUPPORTED, "lt_recurrent_forward", caller, "'%s' has %d layers and directions; at most %d can be run", l->name, n,
-                    MAX_STATES);
-        return NULL;
-    }
     if (!check_input(&r, x)) {
         return NULL;
     }

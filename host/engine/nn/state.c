@@ -26,17 +26,28 @@ void lth_modules_train(lth_modules *m, bool training) {
     }
 }
 
+int64_t lth_modules_made(const lth_modules *m) {
+    int64_t n = 0;
+    for (const lt_module *l = m->made; l; l = l->next_made) {
+        n++;
+    }
+    return n;
+}
+
+/* All that were made: a nameless sequential at the top has a mode too. */
 void lth_modules_modes_save(lth_modules *m, uint8_t *modes, int64_t capacity) {
-    for (int64_t k = 0; k < m->n_order && k < capacity; k++) {
-        modes[k] = m->order[k]->training;
+    int64_t k = 0;
+    for (const lt_module *l = m->made; l && k < capacity; l = l->next_made) {
+        modes[k++] = l->training;
     }
 }
 
 void lth_modules_modes_restore(lth_modules *m, const uint8_t *modes, int64_t count) {
+    int64_t k = 0;
     m->training = false;
-    for (int64_t k = 0; k < m->n_order && k < count; k++) {
-        m->order[k]->training = modes[k];
-        m->training |= modes[k];
+    for (lt_module *l = m->made; l && k < count; l = l->next_made) {
+        l->training = modes[k++];
+        m->training |= l->training;
     }
 }
 
@@ -81,8 +92,9 @@ static void freeze(lt_ctx *ctx, lt_module *module, bool frozen) {
 
 /* ---- summaries ---- */
 lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*forward)(lt_ctx *, void *, lt_tensor *), void *self, lt_tensor *x) {
-    size_t modules = (size_t)m->n_order + 1;
-    uint8_t *modes = lth_arena_alloc(&m->arena, modules);
+    const size_t modules = (size_t)m->n_order + 1;
+    const int64_t made = lth_modules_made(m);
+    uint8_t *modes = lth_arena_alloc(&m->arena, (size_t)made + 1);
     lth_shapes *shapes = m->summary ? m->summary : lth_arena_alloc(&m->arena, modules * sizeof *shapes);
     if (!modes || !shapes) {
         return lth_fail(&ctx->error, LT_ENOMEM, "out of memory: shapes for the summary");
@@ -92,14 +104,14 @@ lt_status lth_modules_record_shapes(lt_ctx *ctx, lth_modules *m, lt_tensor *(*fo
     }
     bool gradients = m->engine->grad_enabled, training = m->training;
     m->summary = shapes;
-    lth_modules_modes_save(m, modes, m->n_order);
+    lth_modules_modes_save(m, modes, made);
     lth_modules_train(m, false); /* running statistics and the generator stay as they are */
     m->engine->grad_enabled = false;
     m->recording = true;
     forward(ctx, self, x);
     m->recording = false;
     m->engine->grad_enabled = gradients;
-    lth_modules_modes_restore(m, modes, m->n_order);
+    lth_modules_modes_restore(m, modes, made);
     m->training = training;
     return ctx->error.code;
 }

@@ -10,7 +10,7 @@ LT_BEGIN
 typedef struct lt_nn_conv2d_opts { /* 0 means the default in brackets; one number given for a pair means both */
     uint32_t struct_size;
     int32_t stride, padding, dilation, groups; /* [1], [0], [1], [1] */
-    int32_t stride_w, padding_w, dilation_w;   /* [as the height's] */
+    int32_t stride_w, padding_w, dilation_w;   /* [as the height's]; padding_w -1: none */
     int32_t kernel_w;                          /* [as the height's] */
     uint8_t no_bias, reserved[7];
 } lt_nn_conv2d_opts;
@@ -22,7 +22,7 @@ typedef struct lt_nn_conv1d_opts { /* 0 means the default in brackets */
 typedef struct lt_nn_conv_transpose_opts { /* of lt_nn_conv_transpose1d and 2d; 0 means the default in brackets */
     uint32_t struct_size;
     int32_t stride, padding, output_padding, dilation, groups;             /* [1], [0], [0], [1], [1] */
-    int32_t stride_w, padding_w, output_padding_w, dilation_w, kernel_w;   /* [as the height's]; of images only */
+    int32_t stride_w, padding_w, output_padding_w, dilation_w, kernel_w;   /* [as the height's]; padding_w, output_padding_w -1: none; of images only */
     uint8_t no_bias, reserved[3];
 } lt_nn_conv_transpose_opts;
 typedef struct lt_nn_instance_norm_opts {
@@ -219,7 +219,8 @@ LT_INLINE lt_module *lt_nn_softplus(lt_ctx *ctx, double beta, double threshold) 
 /* Long short-term memory (Hochreiter and Schmidhuber 1997; gates i, f, g, o as torch.nn.LSTM): (T, B, I) -> (T, B, D H), or (B, T, ...) with
  * batch_first; D is 2 where bidirectional, the two directions side by side. Parameters weight_ih_l0 (4H, I or D H), weight_hh_l0 (4H, H),
  * bias_ih_l0, bias_hh_l0 (4H), then _l0_reverse, _l1, ...; all from U(-1/sqrt H, 1/sqrt H). lt_forward begins with a state of zeros and gives y
- * alone; lt_recurrent_forward takes and gives states. LT_EINVAL for dropout with one layer. opts NULL: defaults. */
+ * alone; lt_recurrent_forward takes and gives states. LT_EINVAL for dropout with one layer; LT_EUNSUPPORTED for
+ * more than 64 layers x directions. opts NULL: defaults. */
 LT_INLINE lt_module *lt_nn_lstm_with(lt_ctx *ctx, int64_t input_size, int64_t hidden_size, const lt_nn_recurrent_opts *opts) {
     return lt__nn->lstm(ctx, input_size, hidden_size, opts);
 }
@@ -258,7 +259,8 @@ LT_INLINE lt_module *lt_nn_residual_of(lt_ctx *ctx, lt_module *shortcut, lt_acti
 }
 /* Draws the parameter `name` of a module ("weight", "0.weight") anew, as `how` says, after all default values were drawn and in the order of these
  * calls: what torch.nn.init.* does in a model's __init__, with its bits (fan_in, fan_out: the product of all sizes but the first, but the
- * second). LT_EABSENT: no such parameter. LT_EINVAL: an unknown `how`, or one that needs two dimensions. */
+ * second). LT_EABSENT: no such parameter. LT_EINVAL: an unknown `how`, one that needs two dimensions, or numbers that
+ * make no distribution (a > b, a negative deviation or gain, what is not finite). */
 LT_INLINE lt_status lt_nn_init(lt_ctx *ctx, lt_module *module, const char *name, lt_init how, double a, double b) {
     return lt__nn->init(ctx, module, name, how, a, b);
 }

@@ -87,7 +87,7 @@ LT_MOCK lt_module *lt_mock__nn_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t 
     m->conv.stride[0] = o.stride;
     m->conv.stride[1] = o.stride_w ? o.stride_w : o.stride;
     m->conv.padding[0] = o.padding;
-    m->conv.padding[1] = o.padding_w ? o.padding_w : o.padding;
+    m->conv.padding[1] = o.padding_w == -1 ? 0 : o.padding_w ? o.padding_w : o.padding;
     m->conv.dilation[0] = o.dilation;
     m->conv.dilation[1] = o.dilation_w ? o.dilation_w : o.dilation;
     return m;
