@@ -69,54 +69,61 @@ static bool told_to_stop(lth_session *s, int32_t phase) {
     return s->stopped_by_signal || (phase == LT_PHASE_SANITY && lth_signals_pending());
 }
 
-static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
+/* Adds the batches that it ran to `done`. */
+static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int64_t *done) {
+    bool may_end = lth_loader_length(loader) == LTH_UNKNOWN_LENGTH; /* a stream: also before a limit */
+
     if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
     for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s, phase); i++) {
         const lt_batch *batch = lth_loader_next(loader, &s->ctx);
 
-        if (!batch && count == LTH_UNKNOWN_BATCHES) {
+        if (!batch && may_end && !s->ctx.error.code) {
             break;
         }
-        if (!batch) {
+        if (!batch) { /* the first error stays */
             lth_fail(&s->ctx.error, LT_EFORMAT, "the loader of dataset %s ended after %lld of %lld batches: its length is not honest",
                      lth_loader_dataset_name(loader), (long long)i, (long long)count);
             break;
         }
         evaluate_batch(s, p, phase, i, count, batch);
         s->run.moment.samples += batch->size;
+        ++*done;
     }
     lth_loader_end(loader);
     return s->ctx.error.code;
 }
 
 /* Loaders that follow each other are gone through one by one, each with its own limit, as Lightning does. */
-static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
+static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int64_t *done) {
     int32_t parts = lth_loader_parts(loader);
 
     for (int32_t i = 0; i < parts && !s->ctx.error.code && !s->stopped_by_signal; i++) {
         lt_loader *part = lth_loader_part(loader, i);
-        int64_t limit = parts == 1 ? count : lth_limits_of_part(s->opts, p == &test_pass, phase == LT_PHASE_SANITY, lth_loader_length(part));
+        int64_t limit = count;
 
-        evaluate_loader(s, p, phase, part, limit);
+        if (parts > 1 && lth_limits_of_part(s->opts, phase, lth_loader_length(part), &limit, &s->ctx.error)) {
+            break;
+        }
+        evaluate_loader(s, p, phase, part, limit, done);
     }
     return s->ctx.error.code;
 }
 
 static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
-    int64_t step = s->progress.stepped;
+    int64_t step = s->progress.stepped, done = 0;
 
     lth_session_now(s, phase, count, NULL, false);
     lth_session_metrics_end(s, phase); /* of a pass that was broken off */
-    if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || evaluate_batches(s, p, phase, loader, count) < 0) {
+    if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || evaluate_batches(s, p, phase, loader, count, &done) < 0) {
         return s->ctx.error.code;
     }
     if (s->stopped_by_signal) {
         return LT_OK; /* means of a part of the data are no results */
     }
     lth_session_now(s, phase, count, NULL, false);
-    s->run.moment.batch_idx = count;
+    s->run.moment.batch_idx = done; /* of all loaders; a stream, or several, have another number than the limit */
     if (hook(s, p->epoch_end) < 0) {
         return s->ctx.error.code;
     }

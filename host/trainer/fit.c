@@ -25,7 +25,8 @@ static lt_status loss_is_finite(lth_session *s, lt_tensor *loss) {
                     value, (long long)s->progress.epoch, (long long)s->progress.batch_idx, (long long)s->progress.global_step);
 }
 
-/* Batches that share one update; the last window of an epoch may be shorter and is divided by its own length. */
+/* Batches that share one update; the last window of an epoch may be shorter and is divided by its own length, but for a stream that ends before
+ * its limit: when its first batch is divided, nobody knows that it is the last window (docs/decisions.md). */
 static int64_t window_length(const lth_session *s) {
     int64_t begin = s->progress.batch_idx - s->progress.window, left = s->limits.train_batches - begin;
 
@@ -259,14 +260,15 @@ static lt_status obey_signal(lth_session *s) {
 /* ---- epochs ---- */
 
 static lt_status train_batches(lth_session *s) {
+    bool may_end = lth_loader_length(s->train) == LTH_UNKNOWN_LENGTH; /* a stream: also before a limit */
     lt_status status = LT_OK;
 
-    if (s->limits.train_batches == LTH_UNKNOWN_BATCHES && !s->progress.batch_idx && lth_loader_at_end(s->train)) {
+    if (may_end && !s->progress.batch_idx && lth_loader_at_end(s->train)) {
         return lth_fail(&s->ctx.error, LT_EFORMAT, "stream '%s' gave no batch in epoch %lld", lth_loader_dataset_name(s->train),
                         (long long)s->progress.epoch);
     }
     while (status >= 0 && s->progress.batch_idx < s->limits.train_batches && !epoch_stops(s)) {
-        if (s->limits.train_batches == LTH_UNKNOWN_BATCHES && lth_loader_at_end(s->train)) {
+        if (may_end && lth_loader_at_end(s->train)) {
             break;
         }
         const lt_batch *batch = lth_loader_next(s->train, &s->ctx);

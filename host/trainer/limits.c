@@ -2,6 +2,7 @@
 #include "trainer/limits.h"
 #include "base/log.h"
 #include "base/str.h"
+#include <lt/trainer.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static lt_status limit(const char *name, const char *text, int64_t length, int64
     return LT_OK;
 }
 
-static lt_status validation(const lth_trainer_opts *opts, lth_limits *out, lth_error *err) {
+static lt_status validation(const lth_trainer_opts *opts, const lth_loader_lengths *lengths, lth_limits *out, lth_error *err) {
     int64_t every;
 
     out->val_every_epochs = opts->check_val_every_n_epoch.given ? opts->check_val_every_n_epoch.value : 0;
@@ -78,7 +79,7 @@ static lt_status validation(const lth_trainer_opts *opts, lth_limits *out, lth_e
         return lth_fail(err, LT_ECONFIG, "trainer.val_check_interval = %s is a share of an epoch whose length is not known (a stream); give a number of "
                         "batches, or 1.0 for its end", opts->val_check_interval);
     }
-    if (out->train_batches == LTH_UNKNOWN_BATCHES) {
+    if (lengths->train == LTH_UNKNOWN_BATCHES && out->val_check_interval >= 1) { /* also with a limit: the stream may end before it */
         out->val_every = LTH_UNKNOWN_BATCHES;
         return LT_OK;
     }
@@ -104,28 +105,31 @@ static void apply_fast_dev_run(lth_limits *out, const lth_loader_lengths *length
     out->sanity_batches = 0;
     out->max_steps = n;
     out->max_epochs = 1;
-    out->val_every = out->train_batches;
+    out->val_every = lengths->train == LTH_UNKNOWN_BATCHES ? LTH_UNKNOWN_BATCHES : out->train_batches;
     out->val_every_epochs = 1;
     out->val_across_epochs = false;
     out->log_every = 1;
 }
 
-int64_t lth_limits_of_part(const lth_trainer_opts *opts, bool test, bool sanity, int64_t length) {
-    const char *text = test ? opts->limit_test_batches : opts->limit_val_batches;
+lt_status lth_limits_of_part(const lth_trainer_opts *opts, int32_t phase, int64_t length, int64_t *out, lth_error *err) {
+    bool test = phase == LT_PHASE_TEST, predict = phase == LT_PHASE_PREDICT;
+    const char *name = test ? "limit_test_batches" : predict ? "limit_predict_batches" : "limit_val_batches";
+    const char *text = test ? opts->limit_test_batches : predict ? opts->limit_predict_batches : opts->limit_val_batches;
     int64_t n = fast_dev_run(opts->fast_dev_run), steps = opts->num_sanity_val_steps;
-    lth_error ignored = {0};
     double overfit = 0;
 
     if (n) {
-        return n < length ? n : length;
+        *out = n < length ? n : length;
+        return LT_OK;
     }
-    if (!test && lth_parse_f64(opts->overfit_batches, &overfit) && overfit > 0) {
+    if (!test && !predict && lth_parse_f64(opts->overfit_batches, &overfit) && overfit > 0) {
         text = opts->overfit_batches;
     }
-    if (limit("limit_val_batches", text, length, &n, &ignored)) {
-        return 0;
+    if (limit(name, text, length, out, err)) {
+        return err->code;
     }
-    return sanity && steps >= 0 && steps < n ? steps : n;
+    *out = phase == LT_PHASE_SANITY && steps >= 0 && steps < *out ? steps : *out;
+    return LT_OK;
 }
 
 static void epochs_and_steps(const lth_trainer_opts *opts, lth_limits *out) {
@@ -158,5 +162,5 @@ lt_status lth_limits_resolve(const lth_trainer_opts *opts, const lth_loader_leng
         apply_fast_dev_run(out, lengths);
         return LT_OK;
     }
-    return validation(opts, out, err);
+    return validation(opts, lengths, out, err);
 }

@@ -120,16 +120,21 @@ static lt_status make_optimizer(lth_session *s, const lt_optim_setup *setup) {
 
 /* ---- the scheduler ---- */
 
-static lth_sched_part part_of(lth_session *s, const lth_instance *component) {
-    lth_sched_part part = {.iface = component->lr_scheduler, .self = component->self};
+static lt_status part_of(lth_session *s, const lth_instance *component, lth_sched_part *out) {
     lth_sched_part *children = component->n_children ? lth_arena_alloc(&s->arena, component->n_children * sizeof *children) : NULL;
 
-    for (size_t i = 0; children && i < component->n_children; i++) {
-        children[i] = part_of(s, component->children[i]);
-        part.n_children++;
+    *out = (lth_sched_part){.iface = component->lr_scheduler, .self = component->self};
+    if (component->n_children && !children) {
+        return lth_fail(&s->ctx.error, LT_ENOMEM, "no memory for the %zu schedulers of %s", component->n_children, component->where.component);
     }
-    part.children = children;
-    return part;
+    for (size_t i = 0; i < component->n_children; i++) {
+        if (part_of(s, component->children[i], &children[i])) {
+            return s->ctx.error.code;
+        }
+    }
+    out->children = children;
+    out->n_children = (uint32_t)component->n_children;
+    return LT_OK;
 }
 
 static lt_status make_scheduler(lth_session *s, const lt_optim_setup *setup) {
@@ -150,8 +155,8 @@ static lt_status make_scheduler(lth_session *s, const lt_optim_setup *setup) {
         component = s->own_scheduler;
     }
     s->schedule.frequency = s->schedule.frequency < 1 ? 1 : s->schedule.frequency;
-    if (component) {
-        part = part_of(s, component);
+    if (component && part_of(s, component, &part)) {
+        return s->ctx.error.code;
     }
     if (part.iface && !s->schedule.monitor && lth_sched_needs_monitor(&part)) {
         return lth_fail(&s->ctx.error, LT_ECONFIG, "scheduler %s needs a metric to watch: set lr_scheduler.monitor, such as monitor: val_loss",

@@ -218,7 +218,6 @@ static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t 
     s->ctx.where = (lth_where){0};
     lth_session_now(s, LT_PHASE_PREDICT, count, batch, true);
     s->run.moment.batch_idx = index;
-    s->run.moment.is_last_batch = index + 1 == count;
     if (hook(s, LTH_HOOK_on_before_batch_transfer) < 0 || hook(s, LTH_HOOK_on_after_batch_transfer) < 0 ||
         hook(s, LTH_HOOK_on_predict_batch_start) < 0 || predict_batch(s, batch) < 0 || collect(s, all, batch) < 0) {
         return s->ctx.error.code;
@@ -234,16 +233,16 @@ static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t 
 /* Predictions of a part of the data are not written. */
 static bool told_to_stop(lth_session *s) { return s->stopped_by_signal |= lth_signals_pending() != 0; }
 
-static lt_status from_loader(lth_session *s, columns *all) {
-    int64_t count = s->limits.predict_batches;
+static lt_status from_part(lth_session *s, columns *all, lt_loader *loader, int64_t count) {
+    bool may_end = lth_loader_length(loader) == LTH_UNKNOWN_LENGTH; /* a stream: also before a limit */
 
-    if (lth_loader_begin(s->predict, 0, count, &s->ctx.error)) {
+    if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
         return s->ctx.error.code;
     }
     for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s); i++) {
-        const lt_batch *batch = lth_loader_next(s->predict, &s->ctx);
+        const lt_batch *batch = lth_loader_next(loader, &s->ctx);
 
-        if (!batch && count == LTH_UNKNOWN_BATCHES) {
+        if (!batch && may_end && !s->ctx.error.code) {
             break;
         }
         if (!batch) {
@@ -252,7 +251,23 @@ static lt_status from_loader(lth_session *s, columns *all) {
             one_batch(s, all, i, count, batch);
         }
     }
-    lth_loader_end(s->predict);
+    lth_loader_end(loader);
+    return s->ctx.error.code;
+}
+
+/* Loaders that follow each other, each with its own limit: as in evaluate.c. */
+static lt_status from_loader(lth_session *s, columns *all) {
+    int32_t parts = lth_loader_parts(s->predict);
+
+    for (int32_t i = 0; i < parts && !s->ctx.error.code && !s->stopped_by_signal; i++) {
+        lt_loader *part = lth_loader_part(s->predict, i);
+        int64_t limit = s->limits.predict_batches;
+
+        if (parts > 1 && lth_limits_of_part(s->opts, LT_PHASE_PREDICT, lth_loader_length(part), &limit, &s->ctx.error)) {
+            break;
+        }
+        from_part(s, all, part, limit);
+    }
     return s->ctx.error.code;
 }
 

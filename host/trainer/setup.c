@@ -218,6 +218,22 @@ static lt_status check_loaders(lth_session *s) {
     }
 }
 
+/* Of loaders that follow each other each has its own limit: said now, not after an epoch of training. */
+static lt_status check_parts(lth_session *s, lt_loader *loader, int32_t phase) {
+    int32_t parts = loader ? lth_loader_parts(loader) : 0;
+
+    for (int32_t i = 0; parts > 1 && i < parts; i++) {
+        const lt_loader *part = lth_loader_part(loader, i);
+        lth_error err = {0};
+        int64_t ignored;
+
+        if (lth_limits_of_part(s->opts, phase, lth_loader_length(part), &ignored, &err)) {
+            return lth_fail(&s->ctx.error, err.code, "dataset '%s', loader %d of %d: %s", lth_loader_dataset_name(part), (int)i, (int)parts, err.text);
+        }
+    }
+    return LT_OK;
+}
+
 lt_status lth_session_setup(lth_session *s) {
     lth_loader_lengths lengths;
     lt_moment *m = &s->run.moment;
@@ -231,7 +247,8 @@ lt_status lth_session_setup(lth_session *s) {
         return s->ctx.error.code;
     }
     lengths = (lth_loader_lengths){length(s->train), length(s->val), length(s->test), length(s->predict)};
-    if (lth_limits_resolve(s->opts, &lengths, &s->limits, &s->ctx.error)) {
+    if (lth_limits_resolve(s->opts, &lengths, &s->limits, &s->ctx.error) || check_parts(s, s->val, LT_PHASE_VALIDATE) ||
+        check_parts(s, s->test, LT_PHASE_TEST) || check_parts(s, s->predict, LT_PHASE_PREDICT)) {
         return s->ctx.error.code;
     }
     if (s->limits.overfit && s->train) {
@@ -254,15 +271,16 @@ lt_status lth_session_setup(lth_session *s) {
 
 lt_status lth_session_instance(lth_session *s, lth_kind kind, const char *hook, const char *id, const char *params, lth_instance **out) {
     lth_node *args = params && *params ? lth_yaml_parse_flow(params, id, &s->arena, &s->diags) : NULL;
+    lt_status status = LT_OK;
 
     if (!s->diags.count) {
-        lth_instance_new(s->job->registry, kind, id, args, NULL, &s->diags, out);
+        status = lth_instance_new(s->job->registry, kind, id, args, NULL, &s->diags, out);
     }
     if (s->diags.count) {
         return lth_fail(&s->ctx.error, s->diags.items[0].code, "%s of %s: %s%s%s", hook, s->job->model->where.component,
                         s->diags.items[0].text, s->diags.items[0].hint ? "; " : "", s->diags.items[0].hint ? s->diags.items[0].hint : "");
     }
-    return LT_OK;
+    return status ? lth_fail(&s->ctx.error, status, "%s of %s: %s was not made", hook, s->job->model->where.component, id) : LT_OK;
 }
 
 /* ---- closing ---- */

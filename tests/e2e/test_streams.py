@@ -30,6 +30,39 @@ class Streams(harness.Test):
         self.lthost("fit", "-c", self.streams(val_check_interval=0.5), status=2, says="or 1.0 for its end")
         self.lthost("fit", "-c", self.streams({"samples": 0}), status=4, says="stream 'noise' gave no batch in epoch 0")
 
+    def test_a_stream_ends_before_its_limit(self):
+        """13 batches of training and 2 of validation, whatever larger number is asked for; validated at the end of the epoch all the same."""
+        config = self.streams({"val_samples": 8}, limit_train_batches=100, limit_val_batches=100, num_sanity_val_steps=5,
+                              callbacks=[{"class_path": "Recorder", "init_args": {"path": self.path("hooks.txt")}}])
+        self.lthost("fit", "-c", config)
+        self.assertEqual(self.summary()["steps"], 26)
+        self.assertEqual(len(self.column("val_loss")), 2)
+        ends = [line.split() for line in self.read("hooks.txt").splitlines() if " on_validation_epoch_end " in line]
+        self.assertEqual([end[4:] for end in ends], [["2", "sanity"], ["2"], ["2"]])  # batches that there were
+        self.lthost("fit", "-c", self.streams({"val_samples": 4}, fast_dev_run=30))
+        self.lthost("test", "-c", self.streams({"val_samples": 4}, limit_test_batches=5), says="test_loss")
+
+    def predict(self, config, says):
+        return self.lthost("predict", "-c", config, "--ckpt_path", "none", says=says)
+
+    def test_the_last_batch_of_predict(self):
+        lasts = [{"class_path": "Lasts"}]
+        run = self.predict(self.streams({"val_samples": 9}, callbacks=lasts), "batch 2 of loader 0 is its last")
+        self.assertEqual(run.text.count("is its last"), 1)
+        self.predict(self.streams({"val_samples": 9}, callbacks=lasts, limit_predict_batches=7), "predictions of 9 samples")
+        both = self.streams(callbacks=lasts, limit_predict_batches=2)
+        self.predict(both, ["batch 1 of loader 0 is its last", "batch 1 of loader 1 is its last", "predictions of 16 samples"])
+        self.predict(self.streams(callbacks=lasts), ["batch 3 of loader 0 is its last", "batch 5 of loader 1 is its last"])
+
+    def test_a_share_of_each_loader(self):
+        """Loaders of 4 and 6 batches: 0.2 of the first is less than one batch, and is not dropped without a word."""
+        for command, limit in (("fit", "limit_val_batches"), ("test", "limit_test_batches"), ("predict", "limit_predict_batches")):
+            config = self.streams(num_sanity_val_steps=0, **{limit: 0.2})
+            self.lthost(command, "-c", config, status=2, says=["dataset 'numbered[0:16]', loader 0 of 2", f"trainer.{limit} = 0.2 of 4 batches"])
+        recorder = [{"class_path": "Recorder", "init_args": {"path": self.path("share.txt")}}]
+        self.lthost("test", "-c", self.streams(limit_test_batches=0.25, callbacks=recorder), "--ckpt_path", "none")
+        self.assertIn("callback on_test_epoch_end 0 0 2\n", self.read("share.txt"))  # one of each
+
     def interrupted(self, silent, workers):
         whole, parts = self.path(f"whole{silent}{workers}"), self.path(f"parts{silent}{workers}")
         self.lthost("fit", "-c", self.streams(name="whole.yaml", default_root_dir=whole))

@@ -1,5 +1,6 @@
 /* tests/trainer/test_limits.c - the trainer's arguments as numbers of batches: Lightning's rules, refusals by name. */
 #include "trainer/limits.h"
+#include <lt/trainer.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,11 +147,52 @@ static void test_sanity_and_overfit(void **state) {
     assert_int_equal(resolved(opts).val_batches, 5);
 }
 
+/* A stream ends where it ends: also before a limit, so that validation waits for its end. */
+static void test_streams(void **state) {
+    lth_loader_lengths unknown = {.train = LTH_UNKNOWN_BATCHES, .val = LTH_UNKNOWN_BATCHES};
+    lth_trainer_opts opts = defaults();
+    lth_error err = {0};
+    lth_limits l;
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        opts.limit_train_batches = k ? "100" : "1.0";
+        opts.fast_dev_run = k == 2 ? "5" : "false";
+        assert_int_equal(lth_limits_resolve(&opts, &unknown, &l, &err), LT_OK);
+        assert_true(l.val_every == LTH_UNKNOWN_BATCHES);
+        assert_true(l.train_batches == (k == 0 ? LTH_UNKNOWN_BATCHES : k == 1 ? 100 : 5));
+    }
+    opts.fast_dev_run = "false";
+    opts.val_check_interval = "0.5";
+    assert_int_equal(lth_limits_resolve(&opts, &unknown, &l, &err), LT_OK);
+    assert_int_equal(l.val_every, 50);
+}
+
+static void test_parts(void **state) {
+    lth_trainer_opts opts = defaults();
+    lth_error err = {0};
+    int64_t n = -1;
+
+    (void)state;
+    opts.limit_val_batches = "0.1";
+    opts.limit_predict_batches = "4";
+    assert_int_equal(lth_limits_of_part(&opts, LT_PHASE_VALIDATE, 100, &n, &err), LT_OK);
+    assert_int_equal(n, 10);
+    assert_int_equal(lth_limits_of_part(&opts, LT_PHASE_SANITY, 100, &n, &err), LT_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(lth_limits_of_part(&opts, LT_PHASE_TEST, 100, &n, &err), LT_OK);
+    assert_int_equal(n, 100);
+    assert_int_equal(lth_limits_of_part(&opts, LT_PHASE_PREDICT, 100, &n, &err), LT_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(lth_limits_of_part(&opts, LT_PHASE_VALIDATE, 5, &n, &err), LT_ECONFIG);
+    assert_non_null(strstr(err.text, "trainer.limit_val_batches = 0.1 of 5 batches"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),           cmocka_unit_test(test_limits),           cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_validation),         cmocka_unit_test(test_epochs_and_steps), cmocka_unit_test(test_fast_dev_run),
-        cmocka_unit_test(test_sanity_and_overfit),
+        cmocka_unit_test(test_sanity_and_overfit), cmocka_unit_test(test_streams),         cmocka_unit_test(test_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,6 @@
-/* Noise that comes as a stream of unknown length, validated on two sets that follow each other; and Pairs, a model on batches of two loaders. */
+/* Noise that comes as a stream of unknown length, validated on two sets that follow each other, or on a stream; Pairs, a model on batches of two
+ * loaders; and Lasts, a callback that says which batches of predict are the last of their loader. */
+#include <lt/callback.h>
 #include <lt/data.h>
 #include <lt/model.h>
 #include <time.h>
@@ -6,16 +8,22 @@
 /* ---- a stream: (x, y) with y = (x[0], 2 x[0]) ---- */
 
 typedef struct {
-    int64_t samples, batch_size, num_workers, mode;
+    int64_t samples, at; /* of an epoch; the next one */
+    uint64_t seed;
+    double sleep;
+    bool silent;
+} reader;
+typedef struct {
+    int64_t samples, val_samples, batch_size, num_workers, mode;
     bool pairs, silent;
     double sleep;
-    int64_t at;       /* of the stream: the next sample */
-    uint64_t seed;
+    reader train, val;
     lt_dataset *numbered;
 } streams;
 
 LT_PARAMS(streams,
     LT_PARAM(samples, "50", "Samples of an epoch.", LT_RANGE("0..")),
+    LT_PARAM(val_samples, "-1", "Evaluate and predict on a stream of so many samples; -1: on two loaders that follow each other.", LT_RANGE("-1..")),
     LT_PARAM(batch_size, "4", "Samples in a batch.", LT_RANGE("1..")),
     LT_PARAM(num_workers, "0", "Threads that read ahead.", LT_RANGE("0..")),
     LT_PARAM(mode, "1", "LT_COMBINE_* of the pairs."),
@@ -44,7 +52,7 @@ static lt_status put(lt_ctx *ctx, lt_batch_out *out, uint64_t first, int64_t cou
 }
 
 static lt_status start(lt_ctx *ctx, void *data, const lt_stream_start *at) {
-    streams *s = data;
+    reader *s = data;
 
     s->seed = at->seed;
     s->at = at->position_size == sizeof s->at ? *(const int64_t *)at->position : 0;
@@ -52,7 +60,7 @@ static lt_status start(lt_ctx *ctx, void *data, const lt_stream_start *at) {
 }
 
 static lt_status next(lt_ctx *ctx, void *data, int64_t count, lt_batch_out *out) {
-    streams *s = data;
+    reader *s = data;
     int64_t size = s->samples - s->at < count ? s->samples - s->at : count;
     struct timespec t = {0, (long)(s->sleep * 1e9)};
 
@@ -84,21 +92,26 @@ static lt_loader *part(lt_ctx *ctx, streams *s, int64_t from, int64_t to) {
     return lt_data_loader(ctx, lt_data_subset(ctx, s->numbered, from, to), .batch_size = s->batch_size);
 }
 
+static lt_loader *stream_of(lt_ctx *ctx, const streams *s, reader *r, int64_t samples) {
+    lt_stream_desc desc = {.struct_size = sizeof desc, .length = -1, .name = "noise", .start = start, .next = next, .data = r};
+
+    *r = (reader){.samples = samples, .sleep = s->sleep, .silent = s->silent};
+    return lt_data_loader(ctx, lt_data_stream(ctx, &desc), .batch_size = s->batch_size, .num_workers = s->num_workers);
+}
+
 static lt_loader *train_dataloader(lt_ctx *ctx, void *self) {
     streams *s = self;
-    lt_stream_desc desc = {.struct_size = sizeof desc, .length = -1, .name = "noise", .start = start, .next = next, .data = s};
-    lt_loader *stream = lt_data_loader(ctx, lt_data_stream(ctx, &desc), .batch_size = s->batch_size, .num_workers = s->num_workers);
     const char *const keys[] = {"left", "right"};
     lt_loader *both[] = {part(ctx, s, 0, 24), part(ctx, s, 24, 36)};
 
-    return s->pairs ? lt_data_combine(ctx, both, keys, 2, (lt_combine)s->mode) : stream;
+    return s->pairs ? lt_data_combine(ctx, both, keys, 2, (lt_combine)s->mode) : stream_of(ctx, s, &s->train, s->samples);
 }
 
 static lt_loader *val_dataloader(lt_ctx *ctx, void *self) {
     streams *s = self;
     lt_loader *both[] = {part(ctx, s, 0, 16), part(ctx, s, 16, 40)};
 
-    return lt_data_combine(ctx, both, NULL, 2, LT_COMBINE_SEQUENTIAL);
+    return s->val_samples >= 0 ? stream_of(ctx, s, &s->val, s->val_samples) : lt_data_combine(ctx, both, NULL, 2, LT_COMBINE_SEQUENTIAL);
 }
 
 LT_DATAMODULE(Streams, streams, "Noise as a stream.",
@@ -151,4 +164,21 @@ LT_MODEL(Pairs, pairs, "Learns from two loaders at once.",
     .configure_optimizers = configure_optimizers,
     .training_step = training_step,
     .validation_step = validation_step);
-LT_PLUGIN("org.lthost.test.streams", "0.1.0", datamodule(Streams), model(Pairs));
+
+/* ---- what a callback sees of the end ---- */
+
+typedef struct { int32_t unused; } lasts;
+LT_NO_PARAMS(lasts);
+
+static lt_status on_predict_batch_end(lt_ctx *ctx, void *self) {
+    const lt_moment *now = lt_now(ctx);
+
+    (void)self;
+    if (now->is_last_batch) {
+        lt_print(ctx, "batch %d of loader %d is its last", (int)now->batch_idx, (int)now->dataloader_idx);
+    }
+    return LT_OK;
+}
+
+LT_CALLBACK(Lasts, lasts, "Says which batches of predict are the last.", .on_predict_batch_end = on_predict_batch_end);
+LT_PLUGIN("org.lthost.test.streams", "0.2.0", datamodule(Streams), model(Pairs), callback(Lasts));
