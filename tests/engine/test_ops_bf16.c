@@ -220,7 +220,7 @@ static char where[160];
 static void compare(const product *p, const void *got, const double *want, const double *bound, const char *what) {
     const lth_large *g = &p->g;
     for (int64_t at = 0; at < p->n_c; at++) {
-        const double x = g->c_low ? (double)lth_f32_from_low(((const uint16_t *)got)[at]) : (double)((const float *)got)[at];
+        const double x = g->c_low ? (double)lth_f32_of_bf16(((const uint16_t *)got)[at]) : (double)((const float *)got)[at];
         const int64_t column = at % g->c_row;
         const bool gap = column >= g->N, same = gap ? x == p->c[at] : isfinite(want[at]) ? fabs(x - want[at]) <= bound[at] : !isfinite(x);
         if (!same) {
@@ -350,7 +350,7 @@ static outcome multiply(lt_ctx *ctx, lt_dtype dtype, const operands *o, unsigned
     lth_step_end(ctx->engine);
     return r;
 }
-static double once_rounded(double x) { return (double)lth_f32_from_low(lth_low_from_f32((float)x)); }
+static double once_rounded(double x) { return (double)lth_f32_of_bf16(lth_bf16_of_f32((float)x)); }
 static void exact(const outcome *got, const outcome *want, int times) {
     for (int r = 0; r < 3; r++) {
         assert_int_equal(got->n[r], want->n[r]);

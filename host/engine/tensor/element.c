@@ -1,6 +1,7 @@
 /* engine/tensor/element.c - single elements of any dtype as doubles, for reading results and for tests. Not for kernels: one branch per element.
  * Conversions to half precision round to nearest even, as PyTorch's. */
 #include "engine/tensor/tensor.h"
+#include "base/bf16.h"
 #include <math.h>
 #include <string.h>
 
@@ -29,29 +30,12 @@ static uint16_t to_f16(double value) {
     return sign | (uint16_t)((uint32_t)(exponent + 13) * 1024 + (uint32_t)rint(fraction * 2048));
 }
 
-static double from_bf16(uint16_t b) {
-    uint32_t bits = (uint32_t)b << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint16_t to_bf16(double value) {
-    float single = (float)value;
-    uint32_t bits;
-    memcpy(&bits, &single, sizeof bits);
-    if (isnan(value)) {
-        return 0x7fc0;
-    }
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
 double lth_element_get(lt_dtype dtype, const void *data, int64_t i) {
     switch (dtype) {
     case LT_F64: return ((const double *)data)[i];
     case LT_F32: return ((const float *)data)[i];
     case LT_F16: return from_f16(((const uint16_t *)data)[i]);
-    case LT_BF16: return from_bf16(((const uint16_t *)data)[i]);
+    case LT_BF16: return lth_f32_of_bf16(((const uint16_t *)data)[i]);
     case LT_I64: return (double)((const int64_t *)data)[i];
     case LT_I32: return ((const int32_t *)data)[i];
     case LT_U8: return ((const uint8_t *)data)[i];
@@ -70,7 +54,7 @@ void lth_element_set(lt_dtype dtype, void *data, int64_t i, double value) {
     case LT_F64: ((double *)data)[i] = value; break;
     case LT_F32: ((float *)data)[i] = (float)value; break;
     case LT_F16: ((uint16_t *)data)[i] = to_f16(value); break;
-    case LT_BF16: ((uint16_t *)data)[i] = to_bf16(value); break;
+    case LT_BF16: ((uint16_t *)data)[i] = lth_bf16_of_f32((float)value); break;
     case LT_I64: ((int64_t *)data)[i] = clamp_i64(value, -0x1p63, 0x1.fffffffffffffp62); break;
     case LT_I32: ((int32_t *)data)[i] = (int32_t)clamp_i64(value, INT32_MIN, INT32_MAX); break;
     case LT_U8: ((uint8_t *)data)[i] = (uint8_t)clamp_i64(value, 0, 255); break;

@@ -180,7 +180,7 @@ static void give_mask(const lth_array *to, const float *from, bool add) {
             *y = from[i] + (add ? *y : 0.f);
         } else {
             uint16_t *y = (uint16_t *)to->data + i;
-            *y = lth_low_from_f32(from[i] + (add ? lth_f32_from_low(*y) : 0.f));
+            *y = lth_bf16_of_f32(from[i] + (add ? lth_f32_of_bf16(*y) : 0.f));
         }
     }
 }

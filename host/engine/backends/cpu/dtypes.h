@@ -2,20 +2,9 @@
  * for their gradients. No vectors by hand: what is fast for f32 alone stands in isa/. */
 #ifndef LTH_CPU_DTYPES_H
 #define LTH_CPU_DTYPES_H
+#include "base/bf16.h"
 #include "engine/backends/cpu/cpu.h"
 
-static inline float lth_bf16_float(uint16_t bits) {
-    const uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-static inline uint16_t lth_float_bf16(float value) { /* to nearest, ties to even; a NaN stays one */
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
-}
 static inline size_t lth_cpu_element(lt_dtype dtype) { /* bytes */
     static const uint8_t bytes[] = {0, 8, 4, 2, 2, 8, 4, 1, 1};
     return bytes[dtype];
@@ -31,7 +20,7 @@ static inline uint64_t lth_cpu_bits(lt_dtype dtype, double value) {
     switch (dtype) {
     case LT_F64: memcpy(&bits, &value, sizeof value); return bits;
     case LT_F32: memcpy(&bits, &single, sizeof single); return bits;
-    case LT_BF16: return lth_float_bf16(single);
+    case LT_BF16: return lth_bf16_of_f32(single);
     case LT_BOOL: return value != 0;
     case LT_U8: return (uint8_t)whole;
     case LT_I32: return (uint32_t)whole;
@@ -63,7 +52,7 @@ static inline void lth_cpu_add(lth_device *d, lt_dtype dtype, int64_t n, void *t
     case LT_U8: LTH_ADD_LOOP(uint8_t); break;
     default:
         for (int64_t i = 0; i < n; i++) {
-            ((uint16_t *)to)[i] = lth_float_bf16(lth_bf16_float(((uint16_t *)to)[i]) + lth_bf16_float(((const uint16_t *)from)[i]));
+            ((uint16_t *)to)[i] = lth_bf16_of_f32(lth_f32_of_bf16(((uint16_t *)to)[i]) + lth_f32_of_bf16(((const uint16_t *)from)[i]));
         }
     }
 }

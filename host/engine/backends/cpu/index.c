@@ -68,9 +68,9 @@ static void lane_add(const lanes *j, const int64_t *index, int64_t wide, int64_t
     case LT_U8: ADD_OF(uint8_t); break;
     default:
         if (j->way == ADD_WIDE) {
-            ROW_OF(uint16_t, w[at] = lth_float_bf16(lth_bf16_float(w[at]) + lth_bf16_float(n[i])));
+            ROW_OF(uint16_t, w[at] = lth_bf16_of_f32(lth_f32_of_bf16(w[at]) + lth_f32_of_bf16(n[i])));
         } else {
-            ROW_OF(uint16_t, n[i] = lth_float_bf16(lth_bf16_float(n[i]) + lth_bf16_float(w[at])));
+            ROW_OF(uint16_t, n[i] = lth_bf16_of_f32(lth_f32_of_bf16(n[i]) + lth_f32_of_bf16(w[at])));
         }
     }
 }

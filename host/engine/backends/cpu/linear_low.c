@@ -71,8 +71,8 @@ static void give_bias(const pass *p, int64_t chunks, const lth_array *to, bool a
     }
     uint16_t *db = to->data;
     for (int64_t c = 0; c < p->l.out; c++) {
-        const float sum = lth_f32_from_low(lth_low_from_f32(p->db[c])); /* PyTorch rounds the sum, then adds */
-        db[c] = lth_low_from_f32(add ? lth_f32_from_low(db[c]) + sum : sum);
+        const float sum = lth_f32_of_bf16(lth_bf16_of_f32(p->db[c])); /* PyTorch rounds the sum, then adds */
+        db[c] = lth_bf16_of_f32(add ? lth_f32_of_bf16(db[c]) + sum : sum);
     }
 }
 /* dz (dy itself where there is no activation) and the bias gradient: partial sums by chunk, added from the first to the last. */

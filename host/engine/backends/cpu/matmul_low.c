@@ -118,8 +118,8 @@ static void give_chunk(void *arg, int64_t i, int thread) { /* row i of all of c'
     (void)thread;
     uint16_t *to = (uint16_t *)w->of_c->data + part_of(w->of_c, w->of_c, i / w->c.rows, &ignored) + i % w->c.rows * w->c.row_at;
     for (int64_t k = 0; k < w->c.cols; k++) {
-        const float sum = lth_f32_from_low(lth_low_from_f32(from[k]));
-        to[k * w->c.col_at] = lth_low_from_f32(w->add ? lth_f32_from_low(to[k * w->c.col_at]) + sum : sum);
+        const float sum = lth_f32_of_bf16(lth_bf16_of_f32(from[k]));
+        to[k * w->c.col_at] = lth_bf16_of_f32(w->add ? lth_f32_of_bf16(to[k * w->c.col_at]) + sum : sum);
     }
 }
 static lt_status run_one_by_one(work *w, lth_error *err) { /* each cut by rows; those that meet, in this order */

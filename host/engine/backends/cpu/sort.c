@@ -27,7 +27,7 @@ ALWAYS uint64_t key_of(lt_dtype dtype, const void *x, int64_t at) {
     }
     case LT_F32:
     case LT_BF16: {
-        float value = (dtype == LT_F32 ? ((const float *)x)[at] : lth_bf16_float(((const uint16_t *)x)[at])) + 0.f;
+        float value = (dtype == LT_F32 ? ((const float *)x)[at] : lth_f32_of_bf16(((const uint16_t *)x)[at])) + 0.f;
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);
         return value != value ? UINT32_MAX : bits >> 31 ? ~bits : bits | (uint32_t)1 << 31;

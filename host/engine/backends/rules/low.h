@@ -4,25 +4,12 @@
  * instruction set by the cpu backend. It allocates nothing and checks nothing. */
 #ifndef LTH_RULES_LOW_H
 #define LTH_RULES_LOW_H
+#include "base/bf16.h"
 #include "engine/backends/rules/rules.h"
 #include <math.h>
 #include <string.h>
 
-static inline float low_wide(uint16_t x) {
-    const uint32_t bits = (uint32_t)x << 16;
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
-
-static inline uint16_t low_bits(float x) { /* to nearest, ties to even; a NaN stays one */
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
-}
-
-static inline float low_round(float x) { return low_wide(low_bits(x)); }
+static inline float low_round(float x) { return lth_f32_of_bf16(lth_bf16_of_f32(x)); }
 static inline float low_factor(double x) { return low_round((float)x); }
 static inline float low_lerp(float a, float b, double weight) {
     return low_round(weight < 0.5 ? a + (float)weight * (b - a) : b - (b - a) * (float)(1 - weight));
@@ -37,13 +24,13 @@ static inline void low_sgd(const lth_low *u, int64_t n, uint16_t *restrict p, co
     const float fresh = low_factor(1 - a->dampening), ahead = low_factor(a->momentum);
     const bool momentum = a->momentum != 0, nesterov = a->nesterov, first = u->step <= 1;
     for (int64_t i = 0; i < n; i++) {
-        float P = low_wide(p[i]), G = low_round(sign * low_wide(g[i]) + decay * P);
+        float P = lth_f32_of_bf16(p[i]), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P);
         if (momentum) {
-            const float B = first ? G : low_round(low_round(low_wide(buffer[i]) * keep) + fresh * G);
-            buffer[i] = low_bits(B);
+            const float B = first ? G : low_round(low_round(lth_f32_of_bf16(buffer[i]) * keep) + fresh * G);
+            buffer[i] = lth_bf16_of_f32(B);
             G = nesterov ? low_round(G + ahead * B) : B;
         }
-        p[i] = low_bits(P + lr * G);
+        p[i] = lth_bf16_of_f32(P + lr * G);
     }
 }
 
@@ -56,17 +43,17 @@ static inline void low_adam(const lth_low *u, int64_t n, uint16_t *restrict p, c
     const float keep = a->decoupled ? (float)(1 - a->lr * a->weight_decay) : 1.f, decay = a->decoupled ? 0.f : low_factor(a->weight_decay);
     const double weight = 1 - a->beta1;
     for (int64_t i = 0; i < n; i++) {
-        const float P = low_round(low_wide(p[i]) * keep), G = low_round(sign * low_wide(g[i]) + decay * P);
-        const float M = low_lerp(low_wide(mean[i]), G, weight);
-        float S = low_average(low_wide(square[i]), beta2, fresh, G);
-        mean[i] = low_bits(M);
-        square[i] = low_bits(S);
+        const float P = low_round(lth_f32_of_bf16(p[i]) * keep), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P);
+        const float M = low_lerp(lth_f32_of_bf16(mean[i]), G, weight);
+        float S = low_average(lth_f32_of_bf16(square[i]), beta2, fresh, G);
+        mean[i] = lth_bf16_of_f32(M);
+        square[i] = lth_bf16_of_f32(S);
         if (top) {
-            const float T = low_wide(top[i]);
+            const float T = lth_f32_of_bf16(top[i]);
             S = T > S || isnan(T) ? T : S;
-            top[i] = low_bits(S);
+            top[i] = lth_bf16_of_f32(S);
         }
-        p[i] = low_bits(P + size * M / low_round(low_round(low_round(sqrtf(S)) / root) + eps));
+        p[i] = lth_bf16_of_f32(P + size * M / low_round(low_round(low_round(sqrtf(S)) / root) + eps));
     }
 }
 
@@ -75,22 +62,22 @@ static inline void low_rmsprop(const lth_rule *r, int64_t n, uint16_t *restrict 
     const float sign = (float)r->sign, decay = low_factor(r->weight_decay), alpha = (float)r->a, fresh = (float)(1 - r->a), eps = low_factor(r->eps);
     const float keep = (float)r->b, lr = (float)-r->lr, low_lr = low_factor(-r->lr);
     for (int64_t i = 0; i < n; i++) {
-        const float P = low_wide(p[i]), G = low_round(sign * low_wide(g[i]) + decay * P);
-        const float S = low_average(low_wide(square[i]), alpha, fresh, G);
+        const float P = lth_f32_of_bf16(p[i]), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P);
+        const float S = low_average(lth_f32_of_bf16(square[i]), alpha, fresh, G);
         float about = S;
-        square[i] = low_bits(S);
+        square[i] = lth_bf16_of_f32(S);
         if (mean) {
-            const float M = low_lerp(low_wide(mean[i]), G, 1 - r->a);
-            mean[i] = low_bits(M);
+            const float M = low_lerp(lth_f32_of_bf16(mean[i]), G, 1 - r->a);
+            mean[i] = lth_bf16_of_f32(M);
             about = low_round(S - M * M);
         }
         const float average = low_round(low_round(sqrtf(about)) + eps);
         if (buffer) {
-            const float B = low_round(low_round(low_wide(buffer[i]) * keep) + G / average);
-            buffer[i] = low_bits(B);
-            p[i] = low_bits(P + low_lr * B);
+            const float B = low_round(low_round(lth_f32_of_bf16(buffer[i]) * keep) + G / average);
+            buffer[i] = lth_bf16_of_f32(B);
+            p[i] = lth_bf16_of_f32(P + low_lr * B);
         } else {
-            p[i] = low_bits(P + lr * G / average);
+            p[i] = lth_bf16_of_f32(P + lr * G / average);
         }
     }
 }
@@ -98,9 +85,9 @@ static inline void low_rmsprop(const lth_rule *r, int64_t n, uint16_t *restrict 
 static inline void low_adagrad(const lth_rule *r, int64_t n, uint16_t *restrict p, const uint16_t *restrict g, uint16_t *restrict sum) {
     const float sign = (float)r->sign, decay = low_factor(r->weight_decay), eps = low_factor(r->eps), lr = (float)-r->lr;
     for (int64_t i = 0; i < n; i++) {
-        const float P = low_wide(p[i]), G = low_round(sign * low_wide(g[i]) + decay * P), S = low_round(low_wide(sum[i]) + G * G);
-        sum[i] = low_bits(S);
-        p[i] = low_bits(P + lr * G / low_round(low_round(sqrtf(S)) + eps));
+        const float P = lth_f32_of_bf16(p[i]), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P), S = low_round(lth_f32_of_bf16(sum[i]) + G * G);
+        sum[i] = lth_bf16_of_f32(S);
+        p[i] = lth_bf16_of_f32(P + lr * G / low_round(low_round(sqrtf(S)) + eps));
     }
 }
 
@@ -109,12 +96,12 @@ static inline void low_adadelta(const lth_rule *r, int64_t n, uint16_t *restrict
     const float sign = (float)r->sign, decay = low_factor(r->weight_decay), eps = low_factor(r->eps), lr = low_factor(-r->lr), rho = (float)r->a;
     const float fresh = (float)(1 - r->a);
     for (int64_t i = 0; i < n; i++) {
-        const float P = low_wide(p[i]), A = low_wide(acc[i]), G = low_round(sign * low_wide(g[i]) + decay * P);
-        const float S = low_average(low_wide(square[i]), rho, fresh, G), root = low_round(sqrtf(low_round(S + eps)));
+        const float P = lth_f32_of_bf16(p[i]), A = lth_f32_of_bf16(acc[i]), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P);
+        const float S = low_average(lth_f32_of_bf16(square[i]), rho, fresh, G), root = low_round(sqrtf(low_round(S + eps)));
         const float delta = low_round(low_round(low_round(sqrtf(low_round(A + eps))) / root) * G);
-        square[i] = low_bits(S);
-        acc[i] = low_bits(low_average(A, rho, fresh, delta));
-        p[i] = low_bits(P + lr * delta);
+        square[i] = lth_bf16_of_f32(S);
+        acc[i] = lth_bf16_of_f32(low_average(A, rho, fresh, delta));
+        p[i] = lth_bf16_of_f32(P + lr * delta);
     }
 }
 
@@ -122,10 +109,10 @@ static inline void low_lion(const lth_rule *r, int64_t n, uint16_t *restrict p, 
     const float sign = (float)r->sign, decay = (float)r->decay, lr = low_factor(-r->lr), b1 = (float)r->a, b2 = (float)r->b;
     const float f1 = (float)(1 - r->a), f2 = low_factor(1 - r->b);
     for (int64_t i = 0; i < n; i++) {
-        const float G = sign * low_wide(g[i]), M = low_wide(mean[i]), way = low_round(low_round(M * b1) + low_round(f1 * G));
+        const float G = sign * lth_f32_of_bf16(g[i]), M = lth_f32_of_bf16(mean[i]), way = low_round(low_round(M * b1) + low_round(f1 * G));
         const float unit = way > 0 ? 1.f : way < 0 ? -1.f : way; /* 0 and NaN stay, as torch.sign */
-        p[i] = low_bits(low_round(low_wide(p[i]) * decay) + lr * unit);
-        mean[i] = low_bits(low_round(M * b2) + f2 * G);
+        p[i] = lth_bf16_of_f32(low_round(lth_f32_of_bf16(p[i]) * decay) + lr * unit);
+        mean[i] = lth_bf16_of_f32(low_round(M * b2) + f2 * G);
     }
 }
 
@@ -134,12 +121,12 @@ static inline void low_nadam(const lth_rule *r, int64_t n, uint16_t *restrict p,
     const float sign = (float)r->sign, keep = (float)r->decay, decay = low_factor(r->weight_decay), eps = low_factor(r->eps);
     const float correction = (float)r->lr, b2 = (float)r->b, f2 = (float)(1 - r->b), of_gradient = (float)r->c, of_mean = (float)r->d;
     for (int64_t i = 0; i < n; i++) {
-        const float P = low_round(low_wide(p[i]) * keep), G = low_round(sign * low_wide(g[i]) + decay * P);
-        const float M = low_lerp(low_wide(mean[i]), G, 1 - r->a), S = low_average(low_wide(square[i]), b2, f2, G);
+        const float P = low_round(lth_f32_of_bf16(p[i]) * keep), G = low_round(sign * lth_f32_of_bf16(g[i]) + decay * P);
+        const float M = low_lerp(lth_f32_of_bf16(mean[i]), G, 1 - r->a), S = low_average(lth_f32_of_bf16(square[i]), b2, f2, G);
         const float root = low_round(low_round(sqrtf(low_round(S / correction))) + eps);
-        mean[i] = low_bits(M);
-        square[i] = low_bits(S);
-        p[i] = low_bits(low_round(P + of_gradient * G / root) + of_mean * M / root);
+        mean[i] = lth_bf16_of_f32(M);
+        square[i] = lth_bf16_of_f32(S);
+        p[i] = lth_bf16_of_f32(low_round(P + of_gradient * G / root) + of_mean * M / root);
     }
 }
 
@@ -163,14 +150,14 @@ static void low_update(const lth_low *u, int64_t n, uint16_t *p, const uint16_t 
     case LTH_LOW_RULE: low_rule(u->rule, n, p, g, slot); break;
     case LTH_LOW_SCALE:
         for (int64_t i = 0; i < n; i++) {
-            p[i] = low_bits(low_wide(p[i]) * (float)u->low);
+            p[i] = lth_bf16_of_f32(lth_f32_of_bf16(p[i]) * (float)u->low);
         }
         break;
     default: { /* LTH_LOW_CLAMP. NaN stays NaN, as torch.clamp */
         const float low = low_factor(u->low), high = low_factor(u->high);
         for (int64_t i = 0; i < n; i++) {
-            const float x = low_wide(p[i]);
-            p[i] = low_bits(x < low ? low : x > high ? high : x);
+            const float x = lth_f32_of_bf16(p[i]);
+            p[i] = lth_bf16_of_f32(x < low ? low : x > high ? high : x);
         }
     }
     }
@@ -179,7 +166,7 @@ static void low_update(const lth_low *u, int64_t n, uint16_t *p, const uint16_t 
 static double low_squares(int64_t n, const uint16_t *x) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        sum += (double)low_wide(x[i]) * (double)low_wide(x[i]);
+        sum += (double)lth_f32_of_bf16(x[i]) * (double)lth_f32_of_bf16(x[i]);
     }
     return sum;
 }

@@ -83,7 +83,7 @@ static void give_rows(bool low, bool add, int64_t n, int64_t width, const float 
         if (low) {
             uint16_t *y = (uint16_t *)to + r * to_at;
             for (int64_t i = 0; i < width; i++) {
-                y[i] = lth_low_from_f32(from[i] * factor + (add ? lth_f32_from_low(y[i]) : 0.f));
+                y[i] = lth_bf16_of_f32(from[i] * factor + (add ? lth_f32_of_bf16(y[i]) : 0.f));
             }
         } else {
             float *y = (float *)to + r * to_at;
@@ -154,7 +154,7 @@ static void add_mask(const lth_attend *a, int64_t i, int64_t j, int64_t n, float
         break;
     case LTH_MASK_LOW:
         for (int64_t c = 0; c < n; c++) {
-            s[c] += lth_f32_from_low(h[c * a->mask_j]);
+            s[c] += lth_f32_of_bf16(h[c * a->mask_j]);
         }
         break;
     default: break;

@@ -22,7 +22,7 @@ INLINE void take(bool low, const void *from, int64_t first, int64_t at, int64_t 
             lth_low_to_f32(n, x, to);
         } else {
             for (int64_t i = 0; i < n; i++) {
-                to[i] = lth_f32_from_low(x[i * at]);
+                to[i] = lth_f32_of_bf16(x[i * at]);
             }
         }
     } else {
@@ -87,14 +87,14 @@ static void give(bool low, void *to, int64_t at, const float *from, int64_t n) {
 }
 INLINE void round_low(int64_t n, float *x) {
     for (int64_t i = 0; i < n; i++) {
-        x[i] = lth_f32_from_low(lth_low_from_f32(x[i]));
+        x[i] = lth_f32_of_bf16(lth_bf16_of_f32(x[i]));
     }
 }
 /* n values of one row at (row, column): what was there, z, activation, rounding. */
 static void finish_row(const lth_large *g, float *x, int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * g->c_row + column;
     for (int64_t i = 0; g->add && g->c_low && i < n; i++) {
-        x[i] += lth_f32_from_low(((const uint16_t *)g->c)[at + i]);
+        x[i] += lth_f32_of_bf16(((const uint16_t *)g->c)[at + i]);
     }
     if (g->act != LT_ACT_NONE) {
         if (g->c_low) { /* as if the activation were an operation of its own */

@@ -1,5 +1,6 @@
 /* backends/cpu/isa/map32.c - map.inc in f32, and the way of half precision into and out of it. Half precision is computed in f32. */
 #include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/low.h"
 #include "simd.h"
 #include <lt/base.h>
 
@@ -93,15 +94,9 @@ INLINE uint16_t half_bits(float f) {
     const uint32_t special = a > 0x7f800000 ? 0x7e00 : 0x7c00;
     return (uint16_t)(sign | (a >= 0x477ff000 ? special : a >= 0x38800000 ? normal : tiny));
 }
-INLINE uint16_t bf16_bits(float f) {
-    const uint32_t u = bits_of(f);
-    return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? (u >> 16) | 0x40 : (u + 0x7fff + ((u >> 16) & 1)) >> 16);
-}
 static void widen(int dtype, int64_t n, const uint16_t *from, float *restrict to) {
     if (dtype == LT_BF16) {
-        for (int64_t i = 0; i < n; i++) {
-            to[i] = from_bits((uint32_t)from[i] << 16);
-        }
+        lth_low_to_f32(n, from, to);
     } else {
         for (int64_t i = 0; i < n; i++) {
             to[i] = half_value(from[i]);
@@ -110,9 +105,7 @@ static void widen(int dtype, int64_t n, const uint16_t *from, float *restrict to
 }
 static void narrow(int dtype, int64_t n, const float *from, uint16_t *restrict to) {
     if (dtype == LT_BF16) {
-        for (int64_t i = 0; i < n; i++) {
-            to[i] = bf16_bits(from[i]);
-        }
+        lth_f32_to_low(n, from, to);
     } else {
         for (int64_t i = 0; i < n; i++) {
             to[i] = half_bits(from[i]);
