@@ -34,7 +34,7 @@ static lt_status setup(lt_ctx *ctx, void *self) {
 static lt_status update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
     confusion_matrix *m = self;
     samples batch;
-    if (!read_samples(ctx, preds, target, m->task, m->num_classes, &batch)) {
+    if (!read_samples(ctx, preds, target, m->task, m->num_classes, &m->ignore_index, &batch)) {
         return lt_ctx_status(ctx);
     }
     for (int64_t i = 0; i < batch.n; i++) {

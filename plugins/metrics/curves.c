@@ -30,7 +30,7 @@ static lt_status setup(lt_ctx *ctx, void *self) {
 static lt_status update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
     curve *c = self;
     samples batch;
-    if (!read_samples(ctx, preds, target, c->task, c->num_classes, &batch)) {
+    if (!read_samples(ctx, preds, target, c->task, c->num_classes, &c->ignore_index, &batch)) {
         return lt_ctx_status(ctx);
     }
     if (!batch.classes) {

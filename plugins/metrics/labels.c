@@ -41,6 +41,22 @@ static bool outside_unit(const double *x, int64_t n) {
     return false;
 }
 
+/* Do scores lie outside [0, 1], those of dropped samples aside? */
+static bool has_logits(const samples *s, const lt_opt_int *dropped) {
+    if (!dropped || !dropped->given) {
+        return outside_unit(s->preds, s->n * s->classes);
+    }
+    for (int64_t i = 0; i < s->n; i++) {
+        for (int64_t c = 0; c < s->classes && s->target[i] != (double)dropped->value; c++) {
+            double score = score_of(s, i, c);
+            if (outside_unit(&score, 1)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool check_shapes(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, bool scores) {
     if (task == MULTICLASS && scores) {
         bool fits = lt_ndim(ctx, preds) >= 2 && lt_size(ctx, preds, 1) == num_classes && same_sizes(ctx, preds, target, 1);
@@ -49,7 +65,8 @@ static bool check_shapes(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum 
     return same_sizes(ctx, preds, target, -1) || misfit(ctx, preds, target, "both must be (N, ...)");
 }
 
-bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, samples *out) {
+bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, const lt_opt_int *dropped,
+                  samples *out) {
     if (!target) {
         lt_fail(ctx, LT_EINVAL, "target is NULL, and no earlier call failed");
         return false;
@@ -67,7 +84,7 @@ bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task ta
         out->inner *= lt_size(ctx, target, d);
     }
     out->inner = out->inner > 0 ? out->inner : 1;
-    out->normalize = scores && outside_unit(out->preds, lt_numel(ctx, preds));
+    out->normalize = scores && has_logits(out, dropped);
     return lt_ctx_status(ctx) == LT_OK;
 }
 

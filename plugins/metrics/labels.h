@@ -1,6 +1,6 @@
 /* plugins/metrics/labels.h - predictions and targets as the classification metrics read them: one class or one probability per sample.
  * Shapes: preds (N, ...) labels, or (N, C, ...) scores of classes; target (N, ...) labels. Binary: preds (N, ...) labels or scores. Scores outside
- * [0, 1] anywhere in a batch are taken as logits, as torchmetrics does. Refuses labels that are no class, with their place. */
+ * [0, 1] anywhere in a batch make all of them logits, as in torchmetrics. Refuses labels that are no class, with their place. */
 #ifndef METRICS_LABELS_H
 #define METRICS_LABELS_H
 #include <lt/metric.h>
@@ -15,11 +15,11 @@ typedef struct samples {
     const double *preds, *target;
     int64_t n, inner, classes; /* samples in all; of one image (1 for (N, C)); scores per sample, 0: preds are labels */
     bool normalize;            /* scores are logits */
-    const double *weights;
 } samples;
 
-/* The batch as samples. binary: classes is 0 for labels and 1 for scores. */
-bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, samples *out);
+/* The batch as samples. binary: classes is 0 for labels and 1 for scores. dropped: samples of this label do not say whether scores are logits, as in
+ * those metrics of torchmetrics that drop them first; NULL: all samples do. */
+bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, const lt_opt_int *dropped, samples *out);
 /* Target of sample i; false and a failure if it is no class. *ignored: it is ignore_index. */
 bool target_of(lt_ctx *ctx, const samples *s, int64_t i, int64_t num_classes, const lt_opt_int *ignore_index, int64_t *label, bool *ignored);
 /* Label that is predicted: the first of the largest scores, or 1 where a binary score is above the threshold. */

@@ -44,7 +44,7 @@ static void count_one(stat_scores *s, int64_t pred, int64_t label) {
 lt_status stat_scores_update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
     stat_scores *s = self;
     samples batch;
-    if (!read_samples(ctx, preds, target, s->task, s->num_classes, &batch)) {
+    if (!read_samples(ctx, preds, target, s->task, s->num_classes, NULL, &batch)) {
         return lt_ctx_status(ctx);
     }
     if (s->top_k > 1 && batch.classes < 2) {

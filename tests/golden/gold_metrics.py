@@ -60,6 +60,15 @@ def cases():
     nans = pair()
     nans[1][2] = float("nan")
     yield "MeanMetric.nan", "MeanMetric", tm.MeanMetric(nan_strategy="ignore"), "", nans, None
+    # Logits in samples that do not count: most metrics drop these first, those of stat scores do not.
+    for name, cls in (("ConfusionMatrix", tm.ConfusionMatrix), ("AUROC", tm.AUROC), ("AveragePrecision", tm.AveragePrecision), ("F1Score", tm.F1Score)):
+        soft, target = [torch.rand(n) for n in SIZES], labels(2)
+        many, classes = scores(c, (3,), soft=True), labels(c, (3,))
+        for k in range(len(SIZES)):
+            soft[k][1], target[k][1] = 7.0, -1
+            many[k][2, :, 1], classes[k][2, 1] = torch.tensor([3.0, -2, 0, 1, 5]), -1
+        yield f"{name}.dropped", name, cls(task="binary", ignore_index=-1), "task: binary, ignore_index: -1", soft, target
+        yield f"{name}.dropped_class", name, cls(task="multiclass", num_classes=c, ignore_index=-1), f"num_classes: {c}, ignore_index: -1", many, classes
 
 
 def write_metrics(g):
