@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 enum { TRAIN, VAL, TEST, PARTS };
 enum on_error { ON_ERROR_FAIL, ON_ERROR_SKIP };
@@ -301,8 +301,8 @@ static lt_status open_split(lt_ctx *ctx, image_folder *m) {
 
 /* data_dir/<name> if it is a folder there. */
 static bool has_folder(const image_folder *m, const char *name, char out[FILE_PATH_MAX]) {
-    int length = snprintf(out, FILE_PATH_MAX, "%s/%s", m->data_dir, name);
-    return name && *name && length < FILE_PATH_MAX && !access(out, X_OK);
+    struct stat facts;
+    return name && *name && snprintf(out, FILE_PATH_MAX, "%s/%s", m->data_dir, name) < FILE_PATH_MAX && !stat(out, &facts) && S_ISDIR(facts.st_mode);
 }
 
 static lt_status scan(lt_ctx *ctx, image_folder *m, int id, const char *path) {

@@ -51,6 +51,12 @@ static bool is_image(const char *name) {
     return false;
 }
 
+/* NULL: the end, errno then being 0, or a failure. */
+static struct dirent *next_entry(DIR *dir) {
+    errno = 0;
+    return readdir(dir);
+}
+
 /* Sorted folders and images of a folder; either may be NULL. */
 static lt_status read_folder(const char *path, names *folders, names *images, char why[FILE_WHY_MAX]) {
     DIR *dir = opendir(path);
@@ -58,7 +64,7 @@ static lt_status read_folder(const char *path, names *folders, names *images, ch
         return file_fail(errno == ENOENT || errno == ENOTDIR ? LT_EABSENT : LT_EIO, why, "cannot open folder %s: %s", path, strerror(errno));
     }
     lt_status status = LT_OK;
-    for (struct dirent *entry; !status && (entry = readdir(dir)) != NULL;) {
+    for (struct dirent *entry; !status && (entry = next_entry(dir)) != NULL;) {
         char full[FILE_PATH_MAX];
         struct stat facts;
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) {
@@ -73,6 +79,9 @@ static lt_status read_folder(const char *path, names *folders, names *images, ch
                 status = file_fail(LT_ENOMEM, why, "no memory for the names in %s", path);
             }
         }
+    }
+    if (!status && errno) {
+        status = file_fail(LT_EIO, why, "cannot read folder %s: %s", path, strerror(errno));
     }
     closedir(dir);
     if (folders && folders->count) {
@@ -105,7 +114,7 @@ static bool add_image(image_list *list, const char *folder, const char *name, in
     return true;
 }
 
-/* Images of a folder, then of the folders in it: the order of sorted(os.walk()). */
+/* Images of a folder, then of the folders in it. */
 static lt_status add_folder(image_list *list, const char *path, int32_t label, int depth, char why[FILE_WHY_MAX]) {
     names folders = {0}, images = {0};
     lt_status status = depth < MAX_DEPTH ? read_folder(path, &folders, &images, why)
@@ -125,6 +134,14 @@ static lt_status add_folder(image_list *list, const char *path, int32_t label, i
     return status;
 }
 
+/* By folder, then by name, as sorted(os.walk()): a, a-b, a/x, as '-' comes before '/'. */
+static int by_folder(const void *a, const void *b) {
+    const char *x = *(char *const *)a, *y = *(char *const *)b, *x_name = strrchr(x, '/'), *y_name = strrchr(y, '/');
+    size_t x_length = (size_t)(x_name - x), y_length = (size_t)(y_name - y);
+    int order = memcmp(x, y, x_length < y_length ? x_length : y_length);
+    return order ? order : x_length != y_length ? (x_length < y_length ? -1 : 1) : strcmp(x_name, y_name);
+}
+
 lt_status image_scan(image_list *list, const char *root, char why[FILE_WHY_MAX]) {
     names folders = {0};
     image_list_free(list);
@@ -142,6 +159,9 @@ lt_status image_scan(image_list *list, const char *root, char why[FILE_WHY_MAX])
         status = add_folder(list, full, (int32_t)i, 0, why);
         if (!status && list->count == before) {
             status = file_fail(LT_EFORMAT, why, "class folder %s holds no .jpg, .jpeg or .png file", full);
+        }
+        if (!status) {
+            qsort(list->paths + before, (size_t)(list->count - before), sizeof *list->paths, by_folder);
         }
     }
     if (status) {

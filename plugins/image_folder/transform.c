@@ -107,7 +107,7 @@ static void fill(float *out, int64_t n, float value) {
     }
 }
 
-/* Row `top` of the window on: what is in the image from `row`, the rest black. inner: columns from..to of the window are in the image. */
+/* Row y of the window: columns from..to of it are in the image, at `row`, the rest is black; all of it where row is NULL. */
 static void put_row(float *out, const uint8_t *row, const image_plan *p, int64_t from, int64_t to, int64_t y, int channels, float table[3][256]) {
     for (int c = 0; c < channels; c++) {
         float *line = out + (c * p->height + y) * p->width;

@@ -4,9 +4,27 @@
 #include "../../plugins/image_folder/transform.h"
 #include "../golden/golden.h"
 #include "data_test.h"
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <sys/stat.h>
 
 static gold_file gold;
+static int entries_left = -1; /* that readdir gives before it fails; -1: all */
+
+/* In place of the C library's. */
+struct dirent *readdir(DIR *dir) {
+    static struct dirent *(*real)(DIR *);
+    if (!real) {
+        *(void **)&real = dlsym(RTLD_NEXT, "readdir");
+    }
+    if (entries_left == 0) {
+        errno = EIO;
+        return NULL;
+    }
+    entries_left -= entries_left > 0;
+    return real(dir);
+}
 static int n_isa; /* that this machine has */
 
 static int open_all(void **state) {
@@ -292,6 +310,51 @@ static void test_folders(void **state) {
     close_data(&f);
 }
 
+/* The order of torchvision.datasets.ImageFolder, which sorts the paths of folders as texts: '-' comes before '/'. */
+static void test_order_of_folders(void **state) {
+    (void)state;
+    static const char *const folders[] = {"walk", "walk/c", "walk/c/a", "walk/c/a/x", "walk/c/a-b"};
+    static const char *const files[] = {"walk/c/z.png", "walk/c/a/2.png", "walk/c/a/10.png", "walk/c/a-b/3.png", "walk/c/a/x/1.png"};
+    static const int order[] = {0, 2, 1, 3, 4};
+    image_list list = {0};
+    char why[FILE_WHY_MAX];
+    for (int i = 0; i < 5; i++) {
+        mkdir(in_dir(folders[i]), 0777);
+    }
+    for (int i = 4; i >= 0; i--) {
+        put_text(files[i], "");
+    }
+    assert_int_equal(image_scan(&list, in_dir("walk"), why), LT_OK);
+    assert_int_equal(list.count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(list.paths[i], in_dir(files[order[i]]));
+    }
+    image_list_free(&list);
+    for (entries_left = 0; entries_left < 3; entries_left++) { /* a folder that cannot be read to its end is no shorter folder */
+        int n = entries_left;
+        assert_int_equal(image_scan(&list, in_dir("walk"), why), LT_EIO);
+        assert_non_null(strstr(why, "cannot read folder"));
+        entries_left = n;
+    }
+    entries_left = -1;
+}
+
+/* data_dir/train is used if it is a folder, else data_dir itself; null asks for the latter. */
+static void test_folders_by_name(void **state) {
+    (void)state;
+    static const char *const names[] = {"null", "file", "absent"};
+    put_folders();
+    put_text("tree/train/file", "#!/bin/sh");
+    chmod(in_dir("tree/train/file"), 0777);
+    for (int i = 0; i < 3; i++) {
+        fixture f = open_data("ImageFolder");
+        NEW_DATA(&f, "data_dir", in_dir("tree/train"), "train_dir", names[i], "resize", "[20]", "crop", "[16]");
+        must_set_up(&f, LT_STAGE_FIT);
+        assert_int_equal(f.data->train_dataloader(f.ctx, f.self)->dataset->length, 4);
+        close_data(&f);
+    }
+}
+
 /* One image at a time against another order: what a sample is depends on its draws alone. */
 static void test_random_transforms(void **state) {
     (void)state;
@@ -445,6 +508,7 @@ int main(void) {
         cmocka_unit_test(test_decoded_bytes_are_pillows), cmocka_unit_test(test_regions),
         cmocka_unit_test(test_transforms_are_torchvisions), cmocka_unit_test(test_fast_jpeg_is_close),
         cmocka_unit_test(test_damaged_images),            cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_order_of_folders),          cmocka_unit_test(test_folders_by_name),
         cmocka_unit_test(test_folders),                   cmocka_unit_test(test_random_transforms),
         cmocka_unit_test(test_refusals),                  cmocka_unit_test(test_corrupt_images),
         cmocka_unit_test(test_split_and_checkpoint),
