@@ -10,6 +10,7 @@ typedef struct cyclic_lr {
     int32_t mode;
     double gamma;
     bool cycle_momentum;
+    bool checked; /* that the lists fit the groups; in each process, as the configuration may be another one after a resume */
 } cyclic_lr;
 
 LT_PARAMS(cyclic_lr,
@@ -30,12 +31,13 @@ static bool fits(lt_ctx *ctx, const cyclic_lr *s, const lt_lr_state *state) {
 }
 
 static lt_status step(lt_ctx *ctx, void *self, lt_lr_state *state) {
-    const cyclic_lr *s = self;
+    cyclic_lr *s = self;
     double up = (double)s->step_size_up, down = s->step_size_down.given ? (double)s->step_size_down.value : up;
     double total = up + down, ratio = up / total, at = (double)state->last_epoch;
-    if (state->last_epoch == 0 && !fits(ctx, s, state)) {
+    if (!s->checked && !fits(ctx, s, state)) {
         return lt_ctx_status(ctx);
     }
+    s->checked = true;
     double cycle = floor(1 + at / total), x = 1.0 + at / total - cycle;
     double height = x <= ratio ? x / ratio : (x - 1) / (ratio - 1);
     double scale = s->mode == TRIANGULAR ? 1.0 : s->mode == TRIANGULAR2 ? 1 / pow(2.0, cycle - 1) : pow(s->gamma, at);

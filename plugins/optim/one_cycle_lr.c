@@ -9,6 +9,7 @@ typedef struct one_cycle_lr {
     double pct_start, div_factor, final_div_factor;
     int32_t anneal_strategy;
     bool cycle_momentum, three_phase;
+    bool checked; /* that the lists fit the groups; in each process, as the configuration may be another one after a resume */
 } one_cycle_lr;
 
 LT_PARAMS(one_cycle_lr,
@@ -58,12 +59,13 @@ static int phase_at(const one_cycle_lr *s, double at, double total, double *shar
 }
 
 static lt_status step(lt_ctx *ctx, void *self, lt_lr_state *state) {
-    const one_cycle_lr *s = self;
+    one_cycle_lr *s = self;
     int64_t total = total_of(s);
     double share;
-    if (state->last_epoch == 0 && !fits(ctx, s, state)) {
+    if (!s->checked && !fits(ctx, s, state)) {
         return lt_ctx_status(ctx);
     }
+    s->checked = true;
     if (state->last_epoch > total) {
         return lt_fail(ctx, LT_ECONFIG, "step %lld of a cycle of total_steps %lld; make the cycle as long as the training, or the training shorter",
                        (long long)state->last_epoch, (long long)total);

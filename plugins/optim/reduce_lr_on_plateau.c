@@ -12,6 +12,7 @@ typedef struct plateau {
     double best;
     int64_t num_bad_epochs, cooldown_counter;
     bool seen;
+    bool checked; /* that min_lr fits the groups; in each process, as the configuration may be another one after a resume */
 } plateau;
 
 LT_PARAMS(plateau,
@@ -66,10 +67,13 @@ static void count(plateau *s, double now, lt_lr_state *state) {
 
 static lt_status step(lt_ctx *ctx, void *self, lt_lr_state *state) {
     plateau *s = self;
-    if (state->last_epoch == 0) {
-        return fits_groups(ctx, "min_lr", &s->min_lr, state->n_groups) ? LT_OK : lt_ctx_status(ctx);
+    if (!s->checked && !fits_groups(ctx, "min_lr", &s->min_lr, state->n_groups)) {
+        return lt_ctx_status(ctx);
     }
-    count(s, state->metric, state);
+    s->checked = true;
+    if (state->last_epoch > 0) {
+        count(s, state->metric, state);
+    }
     return LT_OK;
 }
 

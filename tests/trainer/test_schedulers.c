@@ -158,6 +158,49 @@ static void refusals(void **state) {
     refused("CyclicLR", "base_lr: 0.1, max_lr: [0.2, many]", "max_lr");
 }
 
+/* A run that goes on behind the first step of a child, with a configuration that was edited meanwhile. */
+static void edited_before_a_resume(void **state) {
+    (void)state;
+    static const struct { const char *id, *good, *bad, *text; } cases[] = {
+        {"OneCycleLR", "max_lr: 0.1, total_steps: 20", "max_lr: [], total_steps: 20", "max_lr has 0 values"},
+        {"OneCycleLR", "max_lr: 0.1, total_steps: 20", "max_lr: 0.1", "give total_steps, or epochs and steps_per_epoch"},
+        {"CyclicLR", "base_lr: 0.1, max_lr: 0.2", "base_lr: 0.1, max_lr: [0.1, 0.2, 0.3]", "max_lr has 3 values"},
+        {"ReduceLROnPlateau", "min_lr: 0, patience: 0", "min_lr: [], patience: 0", "min_lr has 0 values"},
+    };
+    static const char *const parents[] = {"SequentialLR", "LinearWarmupLR"},
+                      *const yaml[] = {"milestones: [3], schedulers: [ConstantLR, {class_path: %s, init_args: {%s}}]",
+                                       "warmup_steps: 3, schedulers: [{class_path: %s, init_args: {%s}}]"};
+    for (size_t k = 0; k < 2 * sizeof cases / sizeof *cases; k++) {
+        const size_t parent = k % 2, c = k / 2;
+        char good[200], bad[200];
+        bench b;
+        lth_sched *s;
+        lth_sched_part part;
+        open_two(&b);
+        lth_optim *o = two_groups(&b, false);
+        snprintf(good, sizeof good, yaml[parent], cases[c].id, cases[c].good);
+        snprintf(bad, sizeof bad, yaml[parent], cases[c].id, cases[c].bad);
+        part = bench_part(&b, bench_make(&b, LTH_KIND_lr_scheduler, parents[parent], good));
+        assert_int_equal(lth_sched_new(&s, o, &part, &b.ctx), LT_OK);
+        for (int step = 0; step < 5; step++) {
+            assert_int_equal(lth_sched_step(s, &b.ctx, 1.0), LT_OK);
+        }
+        lth_snapshot *saved = lth_snapshot_new();
+        assert_int_equal(lth_sched_save(s, &b.ctx, saved, "lr_schedulers/0", &b.ctx.error), LT_OK);
+        lth_sched_free(s);
+        part = bench_part(&b, bench_make(&b, LTH_KIND_lr_scheduler, parents[parent], bad));
+        assert_int_equal(lth_sched_new(&s, o, &part, &b.ctx), LT_OK);
+        assert_int_equal(lth_sched_load(s, &b.ctx, saved, "lr_schedulers/0", &b.ctx.error), LT_OK);
+        assert_int_equal(lth_sched_step(s, &b.ctx, 2.0), LT_ECONFIG);
+        assert_non_null(strstr(b.ctx.error.text, cases[c].text));
+        lth_error_clear(&b.ctx.error);
+        lth_sched_free(s);
+        lth_snapshot_free(saved);
+        lth_optim_free(o);
+        bench_close(&b);
+    }
+}
+
 /* A cycle that is over, a momentum that cannot be moved, a function that gives no number. */
 static double not_a_number(void *self, int64_t epoch, uint32_t group) {
     (void)self, (void)group;
@@ -203,7 +246,7 @@ int main(void) {
         return 1;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(resumed), cmocka_unit_test(refusals),
-                                       cmocka_unit_test(steps_that_fail)};
+                                       cmocka_unit_test(edited_before_a_resume), cmocka_unit_test(steps_that_fail)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     gold_close(&gold);
     return failed;
