@@ -15,37 +15,28 @@ const void *adam_interface(void *self, const char *id) {
 /* Called once, before the first step: the place to refuse parameters that do not go together. */
 double adam_lr(lt_ctx *ctx, void *self) {
     const adam *a = self;
-    bool two = a->betas.count == 2;
-    if (!two) {
-        lt_fail(ctx, LT_ECONFIG, "betas must be two numbers, such as [0.9, 0.999]; got %lld", (long long)a->betas.count);
-    } else if (!(a->betas.items[0] >= 0 && a->betas.items[0] < 1 && a->betas.items[1] >= 0 && a->betas.items[1] < 1)) {
-        lt_fail(ctx, LT_ECONFIG, "betas must lie in [0, 1); got [%g, %g]", a->betas.items[0], a->betas.items[1]);
-    }
+    check_betas(ctx, &a->betas);
     return a->lr;
 }
-
-static double beta1(const adam *a) { return a->moved ? a->beta1 : a->betas.items[0]; }
 
 double adam_value(lt_ctx *ctx, void *self, const char *key) {
     const adam *a = self;
     (void)ctx;
-    return !strcmp(key, "weight_decay") ? a->weight_decay : !strcmp(key, "momentum") ? beta1(a) : NAN;
+    return !strcmp(key, "weight_decay") ? a->weight_decay : !strcmp(key, "momentum") ? first_beta(&a->betas, &a->beta1) : NAN;
 }
 
 lt_status adam_set_value(lt_ctx *ctx, void *self, const char *key, double now) {
-    adam *a = self;
     (void)ctx;
     if (strcmp(key, "momentum")) {
         return LT_SKIP;
     }
-    a->beta1 = now;
-    a->moved = true;
+    ((adam *)self)->beta1 = (moving_beta){true, now};
     return LT_OK;
 }
 
 lt_status adam_step(lt_ctx *ctx, const adam *self, const lt_group *const *groups, uint32_t n_groups, bool decoupled) {
     lt_adam_args args = {.struct_size = sizeof args, .decoupled = decoupled, .amsgrad = self->amsgrad, .maximize = self->maximize,
-                         .beta1 = beta1(self), .beta2 = self->betas.items[1], .eps = self->eps, .weight_decay = self->weight_decay};
+                         .beta1 = first_beta(&self->betas, &self->beta1), .beta2 = self->betas.items[1], .eps = self->eps, .weight_decay = self->weight_decay};
     for (uint32_t g = 0; g < n_groups; g++) {
         args.lr = groups[g]->lr;
         for (uint32_t s = 0; s < groups[g]->n_spans; s++) {

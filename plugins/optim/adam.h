@@ -1,14 +1,13 @@
 /* plugins/optim/adam.h - what Adam and AdamW share: parameters, checks, the pass over the spans. They differ in how weight decay acts. */
 #ifndef OPTIM_ADAM_H
 #define OPTIM_ADAM_H
-#include <lt/optim.h>
+#include "betas.h"
 
 typedef struct adam {
     double lr, eps, weight_decay;
     lt_floats betas;
     bool amsgrad, maximize;
-    bool moved;   /* a scheduler set the first beta, which is then: */
-    double beta1;
+    moving_beta beta1;
 } adam;
 
 #define ADAM_PARAMS(weight_decay_default) \
