@@ -1,6 +1,6 @@
 /* ResNet: residual networks of 18, 34 and 50 layers (He et al. 2016, arXiv:1512.03385) for images of any size. Layers, names and initial
  * weights are torchvision's (stride in the 3x3 convolution of a bottleneck); the cifar stem is one 3x3 convolution without pooling. */
-#include <lt/model.h>
+#include "../shared/classifier.h"
 #include <math.h>
 
 enum depth { DEPTH_18, DEPTH_34, DEPTH_50 };
@@ -117,32 +117,7 @@ static lt_tensor *forward(lt_ctx *ctx, void *self, lt_tensor *x) {
     return lt_forward(ctx, m->fc, lt_mean(ctx, maps, plane, 2, false)); /* (B, num_classes) */
 }
 
-static lt_status training_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
-    lt_tensor *logits = forward(ctx, self, lt_batch_get(ctx, batch, 0));     /* (B, C) f32 */
-    lt_tensor *loss = lt_cross_entropy(ctx, logits, lt_batch_get(ctx, batch, 1)); /* () */
-
-    lt_log(ctx, "train_loss", loss, LT_LOG_PROG_BAR);
-    return lt_step_loss(ctx, out, loss);
-}
-
-/* Loss and accuracy on held-out data, under the names of the stage. */
-static lt_status measure(lt_ctx *ctx, void *self, const lt_batch *batch, const char *loss_name, const char *acc_name) {
-    lt_tensor *logits = forward(ctx, self, lt_batch_get(ctx, batch, 0)), *target = lt_batch_get(ctx, batch, 1);
-
-    lt_log(ctx, loss_name, lt_cross_entropy(ctx, logits, target), LT_LOG_PROG_BAR);
-    lt_log(ctx, acc_name, lt_accuracy(ctx, logits, target), LT_LOG_PROG_BAR);
-    return lt_ctx_status(ctx);
-}
-
-static lt_status validation_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
-    (void)out;
-    return measure(ctx, self, batch, "val_loss", "val_acc");
-}
-
-static lt_status test_step(lt_ctx *ctx, void *self, const lt_batch *batch, lt_step_out *out) {
-    (void)out;
-    return measure(ctx, self, batch, "test_loss", "test_acc");
-}
+CLASSIFIER_STEPS(forward)
 
 /* Any size would do; this one says what the summary shows. */
 static lt_tensor *example_input(lt_ctx *ctx, void *self) {
