@@ -15,7 +15,7 @@ static lt_ctx ctx;
 static const char *set; /* the backend and instruction set under test */
 
 /* torch.testing.assert_close's; half precision: what rounding a sum's terms and its result takes. */
-static const struct { double relative, absolute; } bounds[9] = {
+static struct { double relative, absolute; } bounds[9] = {
     [LT_F64] = {1e-7, 1e-7}, [LT_F32] = {1.3e-6, 1e-5}, [LT_F16] = {1e-3, 2e-3}, [LT_BF16] = {1.6e-2, 1.6e-2}};
 static int wrong;         /* how many cases failed, where the run goes on */
 static bool keep_going;   /* print, do not fail */
@@ -136,7 +136,10 @@ static void forward_and_back(const gold_file *g, golden_case *c, int times) {
     }
     for (int k = 0; k < lth_ops[c->op].n_out; k++) {
         snprintf(what, sizeof what, "output %d", k);
-        same_values(c->name, what, out[k], gold_find(g, "%s/out%d", c->name, k), 1);
+        const gold_record *want = gold_find(g, "%s/out%d", c->name, k);
+        if (want || k == 0) { /* an output beside the first that PyTorch does not have is nobody's to compare */
+            same_values(c->name, what, out[k], want, 1);
+        }
         any |= gold_find(g, "%s/gout%d", c->name, k) != NULL;
     }
     if (!any) {
@@ -190,7 +193,7 @@ static bool open_on(int which) {
     return false;
 }
 
-static UNUSED void golden_everywhere(void **state) {
+static void golden_from(int first, void **state) {
     gold_file g;
     char path[512];
     int ran = 0;
@@ -198,15 +201,16 @@ static UNUSED void golden_everywhere(void **state) {
     if (gold_open(&g, path)) {
         fail_msg("%s", g.error);
     }
-    for (int which = 0; which <= TEST_N_SETS; which++) {
+    for (int which = first; which <= TEST_N_SETS; which++) {
         if (open_on(which)) {
             assert_true(run_golden_file(&g) > 0);
             lth_engine_free(ctx.engine);
             ran++;
         }
     }
-    assert_true(ran > 2);
+    assert_true(ran > 1);
     assert_int_equal(lth_alloc_live(), 0);
     gold_close(&g);
 }
+static UNUSED void golden_everywhere(void **state) { golden_from(0, state); }
 #endif
