@@ -125,6 +125,17 @@ static void refusals(void **state) {
     lt_ctx *c = &t.ctx;
     assert_null(nn->multihead(c, 8, 3, NULL));
     refused(&t, LT_EINVAL, "num_heads 3 must divide embed_dim 8");
+    assert_null(nn->multihead(c, 8, 2, &(lt_nn_multihead_opts){.struct_size = sizeof(lt_nn_multihead_opts), .dropout = 1.5}));
+    refused(&t, LT_EINVAL, "lt_nn_multihead_attention: dropout must lie between 0 and 1, got 1.5");
+    lt_nn_encoder_layer_opts e = {.struct_size = sizeof e, .dim_feedforward = -3};
+    assert_null(nn->encoder_layer(c, 8, 2, &e));
+    refused(&t, LT_EINVAL, "lt_nn_transformer_encoder_layer: dim_feedforward must be at least 1, got -3");
+    e = (lt_nn_encoder_layer_opts){.struct_size = sizeof e, .dropout = -0.5};
+    assert_null(nn->encoder_layer(c, 8, 2, &e));
+    refused(&t, LT_EINVAL, "lt_nn_transformer_encoder_layer: dropout must lie between 0 and 1, got -0.5");
+    e = (lt_nn_encoder_layer_opts){.struct_size = sizeof e, .layer_norm_eps = -1e-5};
+    assert_null(nn->encoder_layer(c, 8, 2, &e));
+    refused(&t, LT_EINVAL, "lt_nn_transformer_encoder_layer: layer_norm_eps must be a positive number, got -1e-05");
     assert_null(nn->encoder_layer(c, 8, 0, NULL));
     refused(&t, LT_EINVAL, "num_heads must be at least 1");
     close_model(&t);

@@ -2,6 +2,7 @@
  * operations run wherever no weights are asked for and no dropout acts on them. Refuses keys and values of another width than the queries. */
 #include "base/str.h"
 #include "engine/nn/layer.h"
+#include "engine/ops/table.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -42,18 +43,31 @@ static bool add_projections(lt_ctx *ctx, lt_module *l, int64_t E, bool bias, con
     return true;
 }
 
+static bool good_dropout(lt_ctx *ctx, const char *made_by, double p, void *caller) {
+    if (!(p >= 0 && p <= 1)) {
+        lth_fail_op(&ctx->error, LT_EINVAL, made_by, caller, "%s: dropout must lie between 0 and 1, got %g", made_by, p);
+        return false;
+    }
+    return true;
+}
+
 lt_module *lth_make_multihead(lt_ctx *ctx, int64_t embed_dim, int64_t heads, const lt_nn_multihead_opts *opts) {
     static const char name[] = "lt_nn_multihead_attention";
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, name, NULL);
     lth_modules *m = lth_open_tree(ctx, name, LTH_CALLER);
     lt_nn_multihead_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, name, LTH_CALLER)) {
+        return NULL;
+    }
     if (!m || !lth_in_range(ctx, name, "embed_dim", embed_dim, 1) || !lth_in_range(ctx, name, "num_heads", heads, 1)) {
         return NULL;
     }
-    if (embed_dim % heads || !(o.dropout >= 0 && o.dropout <= 1)) {
-        lth_fail_op(&ctx->error, LT_EINVAL, name, LTH_CALLER, embed_dim % heads ? "%s: num_heads %lld must divide embed_dim %lld" :
-                    "%s: dropout must lie between 0 and 1 (%lld heads, embed_dim %lld)", name, (long long)heads, (long long)embed_dim);
+    if (embed_dim % heads) {
+        lth_fail_op(&ctx->error, LT_EINVAL, name, LTH_CALLER, "%s: num_heads %lld must divide embed_dim %lld", name, (long long)heads,
+                    (long long)embed_dim);
+        return NULL;
+    }
+    if (!good_dropout(ctx, name, o.dropout, LTH_CALLER)) {
         return NULL;
     }
     lt_module *l = lth_module_new(ctx, m, LTH_MULTIHEAD, "MultiheadAttention", name);
@@ -72,12 +86,19 @@ lt_module *lth_make_encoder_layer(lt_ctx *ctx, int64_t d_model, int64_t heads, c
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, name, NULL);
     lth_modules *m = lth_open_tree(ctx, name, LTH_CALLER);
     lt_nn_encoder_layer_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, name, LTH_CALLER)) {
+        return NULL;
+    }
     const int64_t wide = o.dim_feedforward ? o.dim_feedforward : 2048;
     const double p = o.no_dropout ? 0 : o.dropout != 0 ? o.dropout : 0.1;
     const lt_nn_multihead_opts attn = {.struct_size = sizeof attn, .no_bias = o.no_bias, .batch_first = o.batch_first, .dropout = p};
     const lt_nn_layer_norm_opts norm = {.struct_size = sizeof norm, .no_bias = o.no_bias, .eps = o.layer_norm_eps};
-    lt_module *l = m ? lth_module_new(ctx, m, LTH_ENCODER_LAYER, "TransformerEncoderLayer", name) : NULL;
+    if (!m || !lth_in_range(ctx, name, "d_model", d_model, 1) || !lth_in_range(ctx, name, "num_heads", heads, 1) ||
+        !lth_in_range(ctx, name, "dim_feedforward", wide, 1) || !good_dropout(ctx, name, o.dropout, LTH_CALLER) ||
+        !lth_good_eps(ctx, name, "layer_norm_eps", o.layer_norm_eps, LTH_CALLER)) {
+        return NULL;
+    }
+    lt_module *l = lth_module_new(ctx, m, LTH_ENCODER_LAYER, "TransformerEncoderLayer", name);
     if (!l) {
         return NULL;
     }

@@ -118,7 +118,7 @@ lth_param *lth_layer_param(lt_ctx *ctx, lt_module *module, const char *name, int
 lth_buffer *lth_buffer_new(lt_ctx *ctx, lt_module *module, const char *name, lt_dtype dtype, int ndim, const int64_t *shape);
 lt_status lth_buffer_fill(lt_ctx *ctx, lth_buffer *b, double value);
 bool lth_in_range(lt_ctx *ctx, const char *op, const char *what, int64_t value, int64_t low);
-void lth_take_opts(void *o, size_t size, const void *given, uint32_t given_size);
+bool lth_good_eps(lt_ctx *ctx, const char *op, const char *what, double eps, void *caller); /* 0: the default */
 bool lth_check_name(lt_ctx *ctx, const char *op, const char *name);
 /* ---- make_layers.c ---- */
 void lth_init_default(lt_module *module, int64_t fan_in); /* PyTorch's for weight and bias of a linear or convolution */

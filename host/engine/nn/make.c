@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/nn/layer.h"
+#include <math.h>
 #include <string.h>
 
 lth_modules *lth_open_tree(lt_ctx *ctx, const char *op, void *caller) {
@@ -122,19 +123,23 @@ lt_status lth_buffer_fill(lt_ctx *ctx, lth_buffer *b, double value) {
 }
 
 bool lth_in_range(lt_ctx *ctx, const char *op, const char *what, int64_t value, int64_t low) {
-    if (value < low || value > INT32_MAX) {
+    if (value > INT32_MAX) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, NULL, "%s: %s must be at most %d, got %lld", op, what, INT32_MAX, (long long)value);
+        return false;
+    }
+    if (value < low) {
         lth_fail_op(&ctx->error, LT_EINVAL, op, NULL, "%s: %s must be at least %lld, got %lld", op, what, (long long)low, (long long)value);
         return false;
     }
     return true;
 }
 
-/* Fills `o` from what the plugin gave, as much of it as the plugin knew. */
-void lth_take_opts(void *o, size_t size, const void *given, uint32_t given_size) {
-    memset(o, 0, size);
-    if (given) {
-        memcpy(o, given, given_size && given_size < size ? given_size : size);
+bool lth_good_eps(lt_ctx *ctx, const char *op, const char *what, double eps, void *caller) {
+    if (!(eps >= 0 && isfinite(eps))) {
+        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: %s must be a positive number, got %g", op, what, eps);
+        return false;
     }
+    return true;
 }
 
 /* What may stand between the dots of a state_dict key and be a link in a file. */

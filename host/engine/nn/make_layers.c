@@ -1,6 +1,7 @@
 /* engine/nn/make_layers.c - layers of feed-forward and convolutional nets: option checks, parameters and buffers with their shapes and
  * initial distributions. Only in `configure`; draws nothing: the seal does. */
 #include "engine/nn/layer.h"
+#include "engine/ops/table.h"
 #include <math.h>
 #include <string.h>
 
@@ -63,7 +64,9 @@ lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
     lth_modules *m = lth_open_tree(ctx, "lt_nn_conv2d", LTH_CALLER);
     lt_nn_conv2d_opts o;
     lth_attrs attrs = {0};
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_nn_conv2d", LTH_CALLER)) {
+        return NULL;
+    }
     int64_t kernel_w = or_else(o.kernel_w, kernel);
     if (!m || !lth_in_range(ctx, "lt_nn_conv2d", "in_channels", in_channels, 0) || !lth_in_range(ctx, "lt_nn_conv2d", "out_channels", out_channels, 1) ||
         !lth_in_range(ctx, "lt_nn_conv2d", "kernel", kernel < kernel_w ? kernel : kernel_w, 1) || !conv_attrs(ctx, &attrs, &o)) {
@@ -98,8 +101,14 @@ lt_module *lth_make_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int64_t channe
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, "lt_nn_batch_norm", NULL);
     lth_modules *m = lth_open_tree(ctx, "lt_nn_batch_norm", LTH_CALLER);
     lt_nn_batch_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !lth_in_range(ctx, "lt_nn_batch_norm", "channels", channels, 1)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_nn_batch_norm", LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_in_range(ctx, "lt_nn_batch_norm", "channels", channels, 1) || !lth_good_eps(ctx, "lt_nn_batch_norm", "eps", o.eps, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!(o.momentum >= 0 && o.momentum <= 1)) {
+        lth_fail_op(&ctx->error, LT_EINVAL, "lt_nn_batch_norm", LTH_CALLER, "lt_nn_batch_norm: momentum must lie between 0 and 1, got %g", o.momentum);
         return NULL;
     }
     if (spatial_dims != 1 && spatial_dims != 2) {
@@ -125,7 +134,9 @@ lt_module *lth_make_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int64_t channe
 static lt_module *make_pool(lt_ctx *ctx, const lt_pool2d_opts *opts, lth_layer_kind kind, const char *type, const char *op) {
     lth_modules *m = lth_open_tree(ctx, op, NULL);
     lt_pool2d_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, NULL)) {
+        return NULL;
+    }
     int64_t kernel[2] = {o.kernel[0], or_else(o.kernel[1], o.kernel[0])};
     int64_t stride[2] = {or_else(o.stride[0], kernel[0]), or_else(o.stride[1], or_else(o.stride[0], kernel[1]))};
     for (int d = 0; d < 2; d++) {

@@ -22,14 +22,6 @@ static lt_module *with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool 
     return module;
 }
 
-static bool good_eps(lt_ctx *ctx, const char *op, double eps, void *caller) {
-    if (!(eps >= 0)) {
-        lth_fail_op(&ctx->error, LT_EINVAL, op, caller, "%s: eps must be a positive number, got %g", op, eps);
-        return false;
-    }
-    return true;
-}
-
 /* ---- norms ---- */
 static lt_tensor *run_group_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x) {
     return lth_api_group_norm(ctx, x, l->attrs.i[0], value(l->weight), value(l->bias), l->attrs.f[0]);
@@ -51,8 +43,10 @@ lt_module *lth_make_group_norm(lt_ctx *ctx, int64_t groups, int64_t channels, co
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_layer_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !lth_in_range(ctx, op, "groups", groups, 1) || !lth_in_range(ctx, op, "channels", channels, 1) || !good_eps(ctx, op, o.eps, LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_in_range(ctx, op, "groups", groups, 1) || !lth_in_range(ctx, op, "channels", channels, 1) || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     if (channels % groups) {
@@ -68,8 +62,10 @@ lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_ins
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_instance_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !lth_in_range(ctx, op, "channels", channels, 1) || !good_eps(ctx, op, o.eps, LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_in_range(ctx, op, "channels", channels, 1) || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     lt_module *module = lth_call_new(ctx, m, &instance_norm, "InstanceNorm2d", NULL, 0, "%lld", (long long)channels);
@@ -84,8 +80,10 @@ lt_module *lth_make_rms_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_layer_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !lth_in_range(ctx, op, "width", width, 1) || !good_eps(ctx, op, o.eps, LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_in_range(ctx, op, "width", width, 1) || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     lt_module *module = lth_call_new(ctx, m, &rms_norm, "RMSNorm", NULL, 0, "%lld", (long long)width);
@@ -118,8 +116,10 @@ lt_module *lth_make_layer_norm_over(lt_ctx *ctx, int32_t ndims, const int64_t *s
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_layer_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !good_eps(ctx, op, o.eps, LTH_CALLER)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     if (ndims < 1 || ndims > LT_MAX_DIMS || !shape) {

@@ -66,7 +66,9 @@ lt_module *lth_make_conv1d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_conv1d_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
     const lt_conv1d_opts run = {sizeof run, or_else(o.stride, 1), o.padding, or_else(o.dilation, 1), or_else(o.groups, 1)};
     if (!m || !lth_in_range(ctx, op, "in_channels", in_channels, 0) || !lth_in_range(ctx, op, "out_channels", out_channels, 1) ||
         !lth_in_range(ctx, op, "kernel", kernel, 1) || !lth_in_range(ctx, op, "stride", run.stride, 1) ||
@@ -126,7 +128,9 @@ lt_module *lth_make_conv_transpose(lt_ctx *ctx, int32_t spatial_dims, int64_t in
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_conv_transpose_opts o;
     lt_conv_transpose2d_opts run;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
     transpose_opts(&run, &o);
     const int64_t sides[2] = {kernel, or_else(o.kernel_w, kernel)};
     if (!m || !lth_in_range(ctx, op, "in_channels", in_channels, 1) || !lth_in_range(ctx, op, "out_channels", out_channels, 1) ||
@@ -158,7 +162,9 @@ lt_module *lth_make_pool1d(lt_ctx *ctx, bool max, const lt_pool1d_opts *opts) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_pool1d_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
     o.struct_size = sizeof o;
     o.stride = or_else(o.stride, o.kernel);
     if (!m || !lth_in_range(ctx, op, "kernel", o.kernel, 1) || !lth_in_range(ctx, op, "stride", o.stride, 1) ||
@@ -216,7 +222,9 @@ lt_module *lth_make_upsample(lt_ctx *ctx, const lt_interpolate_opts *opts) {
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_interpolate_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
     o.struct_size = sizeof o;
     if (!m) {
         return NULL;

@@ -1,13 +1,16 @@
 /* engine/nn/make_transformer.c - layer norm and embedding: parameters, initial values, how they run. Only makes in `configure`. */
 #include "engine/nn/layer.h"
+#include "engine/ops/table.h"
 
 lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
     static const char op[] = "lt_nn_layer_norm";
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_nn_layer_norm_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
-    if (!m || !lth_in_range(ctx, op, "width", width, 1)) {
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
+    if (!m || !lth_in_range(ctx, op, "width", width, 1) || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     lt_module *module = lth_module_new(ctx, m, LTH_LAYER_NORM_LAYER, "LayerNorm", op);
@@ -31,7 +34,9 @@ lt_module *lth_make_embedding(lt_ctx *ctx, int64_t count, int64_t width, const l
     LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, NULL);
     lth_modules *m = lth_open_tree(ctx, op, LTH_CALLER);
     lt_embedding_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
+        return NULL;
+    }
     if (!m || !lth_in_range(ctx, op, "count", count, 1) || !lth_in_range(ctx, op, "width", width, 1)) {
         return NULL;
     }

@@ -2,6 +2,7 @@
  * PyTorch's. Each layer and direction is one operation. Refuses projections (proj_size), and inputs without a batch dimension. */
 #include "base/str.h"
 #include "engine/nn/layer.h"
+#include "engine/ops/table.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,9 @@ static lt_module *make(lt_ctx *ctx, lth_layer_kind kind, const char *type, const
                        void *caller) {
     lth_modules *m = lth_open_tree(ctx, op, caller);
     lt_nn_recurrent_opts o;
-    lth_take_opts(&o, sizeof o, opts, opts ? opts->struct_size : 0);
+    if (!lth_read_opts(ctx, &o, sizeof o, opts, op, caller)) {
+        return NULL;
+    }
     lt_module *l = m && check(ctx, op, in, hidden, &o) ? lth_module_new(ctx, m, kind, type, op) : NULL;
     if (!l) {
         return NULL;

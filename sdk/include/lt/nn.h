@@ -160,7 +160,8 @@ typedef struct lt_nn_api {
 extern LT_HIDDEN const struct lt_nn_api *lt__nn LT__NEEDS_PLUGIN("lt__nn");
 
 /* ---- making modules: in `configure` only [setup] ----
- * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1.
+ * Results are the host's and live as long as the model. Elsewhere: LT_ESTATE. LT_EINVAL for sizes below 1 and options out of range, LT_EABI
+ * for options whose struct_size was not set.
  * in_features, and in_channels of lt_nn_conv1d and lt_nn_conv2d, may be 0, left open: one forward of the model's example_input, or where it has
  * none of the data's first sample, settles them before anything is drawn. The weights are those of the same model with its sizes written out
  * (with the data's sample: if the datamodule draws nothing from the run's generator before). LT_ESTATE names a layer that this forward did not
