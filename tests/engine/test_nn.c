@@ -341,25 +341,6 @@ static void modes_of_a_nameless_top(void **state) {
     close_model(&t);
 }
 
-/* Both sides of a residual must agree: a sum that broadcasts is no residual. */
-static void residual_sides(void **state) {
-    (void)state;
-    model t;
-    for (int aside = 0; aside < 2; aside++) {
-        assert_int_equal(open_model(&t, 1), LT_OK);
-        lt_ctx *c = &t.ctx;
-        lt_module *shortcut = aside ? nn->linear(c, 64, 64, true) : NULL;
-        lt_module *items[] = {nn->linear(c, 64, 1, true)}, *block = nn->child(c, "block", nn->residual(c, shortcut, LT_ACT_RELU, items, 1));
-        seal_good(&t);
-        assert_null(nn->forward(c, block, tensor(&t, 2, (int64_t[]){5, 64})));
-        assert_int_equal(c->error.code, LT_ESHAPE);
-        if (!strstr(c->error.text, "residual block: its items give (5, 1), and what is beside them is (5, 64)")) {
-            fail_msg("%s", c->error.text);
-        }
-        close_model(&t);
-    }
-}
-
 static void freezing(void **state) {
     (void)state;
     model t;
@@ -603,7 +584,7 @@ int main(void) {
         cmocka_unit_test(only_pools_apart_fuse),
         cmocka_unit_test(fused_equals_unfused), cmocka_unit_test(modes), cmocka_unit_test(modes_of_a_nameless_top),
         cmocka_unit_test(freezing), cmocka_unit_test(whole_model),
-        cmocka_unit_test(summaries), cmocka_unit_test(residual_sides),
+        cmocka_unit_test(summaries),
         cmocka_unit_test(refusals_in_configure), cmocka_unit_test(refusals_at_the_seal), cmocka_unit_test(refusals_in_forward),
         cmocka_unit_test(out_of_memory),
     };

@@ -204,6 +204,22 @@ static void refused_by_name(void **state) {
     close_model(&t);
 }
 
+/* Both sides of a residual must agree: a sum that broadcasts is no residual. */
+static void residual_sides(void **state) {
+    (void)state;
+    for (int aside = 0; aside < 2; aside++) {
+        model t;
+        open_model(&t, &lth_backend_reference, 1);
+        lt_ctx *c = &t.ctx;
+        lt_module *shortcut = aside ? nn->linear(c, 64, 64, true) : NULL, *items[] = {nn->linear(c, 64, 1, true)};
+        lt_module *block = nn->child(c, "block", nn->residual(c, shortcut, LT_ACT_RELU, items, 1));
+        seal(&t);
+        refused(&t, nn->forward(c, block, zeros(&t, 2, 5, 64, 0, 0)), LT_ESHAPE,
+                "residual block: its items give (5, 1), and what is beside them is (5, 64)");
+        close_model(&t);
+    }
+}
+
 static lt_tensor *run_net(lt_ctx *c, void *self, lt_tensor *x) { return nn->forward(c, self, x); }
 
 /* A convolution of sequences whose in_channels is left open has the bits of one that says it, and a summary its shapes. */
@@ -298,6 +314,6 @@ static void rms_in_f64(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(refused_when_made), cmocka_unit_test(refused_by_name),
                                        cmocka_unit_test(open_channels), cmocka_unit_test(summary), cmocka_unit_test(rms_in_f64),
-                                       cmocka_unit_test(padding_of_height_only)};
+                                       cmocka_unit_test(padding_of_height_only), cmocka_unit_test(residual_sides)};
     return cmocka_run_group_tests_name("engine.nn_layers", tests, NULL, NULL);
 }

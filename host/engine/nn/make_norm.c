@@ -46,7 +46,8 @@ lt_module *lth_make_group_norm(lt_ctx *ctx, int64_t groups, int64_t channels, co
     if (!lth_read_opts(ctx, &o, sizeof o, opts, op, LTH_CALLER)) {
         return NULL;
     }
-    if (!m || !lth_in_range(ctx, op, "groups", groups, 1) || !lth_in_range(ctx, op, "channels", channels, 1) || !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
+    if (!m || !lth_in_range(ctx, op, "groups", groups, 1) || !lth_in_range(ctx, op, "channels", channels, 1) ||
+        !lth_good_eps(ctx, op, "eps", o.eps, LTH_CALLER)) {
         return NULL;
     }
     if (channels % groups) {
