@@ -167,6 +167,71 @@ static void numbers_too_large(void) {
 }
 static void test_numbers_too_large(void **state) { (void)state, everywhere(numbers_too_large); }
 
+/* ---- joining more items than a call takes, and of several dtypes ---- */
+static lt_tensor *joined(bool stacked, lt_tensor *const *items, int n) {
+    lt_tensor *y = stacked ? T->stack(&ctx, items, n, 1) : T->cat(&ctx, items, n, 1);
+    if (!y) {
+        fail_msg("%s: %s", set, ctx.error.text);
+    }
+    return y;
+}
+/* Item k is (2, 3) of k + 1; the gradient that arrives at (r, k, c) is r + k: exact in every dtype. */
+static void join_many(bool stacked, int n, lt_dtype dtype, int other_at, lt_dtype other, lt_dtype result) {
+    lt_tensor *items[32];
+    for (int k = 0; k < n; k++) {
+        items[k] = T->full(&ctx, k == other_at ? other : dtype, SHAPE(2, 3), k + 1);
+        items[k]->requires_grad = true;
+    }
+    lt_tensor *y = joined(stacked, items, n), *g = T->full(&ctx, result, y->a.ndim, y->a.shape, 0);
+    assert_int_equal(y->a.dtype, result);
+    for (int64_t i = 0; i < lth_numel(y); i++) {
+        assert_true(at(y, i) == (double)(i % (3 * n) / 3 + 1));
+        put(g, i, (double)(i / (3 * n) + i % (3 * n) / 3));
+    }
+    back(y, g);
+    back(y, g);
+    for (int k = 0; k < n; k++) {
+        assert_int_equal(items[k]->grad->a.dtype, items[k]->a.dtype);
+        assert_true(at(items[k]->grad, 0) == 2 * k && at(items[k]->grad, 5) == 2 * (k + 1));
+    }
+    lth_step_end(ctx.engine);
+}
+static void many_of_half_precision(void) {
+    for (int n = 8; n <= 20; n += 4) {
+        for (int stacked = 0; stacked < 2; stacked++) {
+            join_many(stacked, n, LT_F16, -1, 0, LT_F16);
+            join_many(stacked, n, LT_BF16, -1, 0, LT_BF16);
+        }
+    }
+}
+static void test_many_of_half_precision(void **state) { (void)state, everywhere(many_of_half_precision); }
+
+static void test_joined_dtypes(void **state) {
+    (void)state;
+    static const struct { lt_dtype dtype, autocast, most, other, result; } cases[] = {
+        {LT_F32, LT_BF16, LT_BF16, LT_F32, LT_F32}, {LT_F32, LT_BF16, LT_F32, LT_BF16, LT_F32}, /* trainer.precision bf16-mixed */
+        {LT_BF16, 0, LT_F32, LT_BF16, LT_BF16},     {LT_BF16, 0, LT_BF16, LT_F32, LT_BF16},     /* bf16-true */
+        {LT_F64, 0, LT_F32, LT_F64, LT_F64},        {LT_F64, 0, LT_F64, LT_F32, LT_F64},        /* 64-true */
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        assert_true(open_with(TEST_BASELINE + 1, &(lth_engine_opts){.dtype = cases[k].dtype, .autocast = cases[k].autocast}));
+        for (int n = 2; n <= 20; n += 9) {
+            join_many(false, n, cases[k].most, n - 1, cases[k].other, cases[k].result);
+            join_many(true, n, cases[k].most, 0, cases[k].other, cases[k].result);
+        }
+        lt_tensor *const whole[] = {T->full(&ctx, cases[k].most, SHAPE(2), 1), T->full(&ctx, LT_I64, SHAPE(2), 1)};
+        assert_null(T->cat(&ctx, whole, 2, 0));
+        assert_int_equal(ctx.error.code, LT_EDTYPE);
+        lth_engine_free(ctx.engine);
+    }
+    assert_true(open_on(TEST_BASELINE + 1)); /* 32-true: nothing is promoted */
+    lt_tensor *const mixed[] = {T->full(&ctx, LT_F32, SHAPE(2), 1), T->full(&ctx, LT_BF16, SHAPE(2), 1)};
+    assert_null(T->cat(&ctx, mixed, 2, 0));
+    assert_string_equal(ctx.error.text, "cat: item 1 is bf16 and item 0 is f32, but they must be the same; use lt_cast");
+    lth_engine_free(ctx.engine);
+    assert_int_equal(lth_alloc_live(), 0);
+}
+
 /* ---- a sum that gets no memory for its parts ---- */
 static void test_sum_without_memory(void **state) {
     (void)state;
@@ -194,6 +259,8 @@ int main(void) {
         cmocka_unit_test(test_norms_far_from_zero),
         cmocka_unit_test(test_ratios),
         cmocka_unit_test(test_numbers_too_large),
+        cmocka_unit_test(test_many_of_half_precision),
+        cmocka_unit_test(test_joined_dtypes),
         cmocka_unit_test(test_sum_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

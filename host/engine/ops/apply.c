@@ -83,7 +83,8 @@ static bool rounds(const lth_engine *e, const lth_call *call) {
     for (int k = 0; k < call->n_in; k++) {
         low |= call->in[k] && is_low(call->in[k]->dtype);
     }
-    return low && e->backend->fallback && call->op != LTH_OP_COPY && call->op != LTH_OP_CAST;
+    const bool moves = call->op == LTH_OP_COPY || call->op == LTH_OP_CAST || call->op == LTH_OP_CAT; /* nothing to compute in f32 */
+    return low && e->backend->fallback && !moves;
 }
 
 /* Is it one with an activation that its backend does not fuse? Then it is done in parts. In half precision that is better for LINEAR only, which
@@ -203,12 +204,21 @@ typedef struct job {
 } job;
 
 /* What a model makes by hand (a mask, a constant) goes on working under every precision, as PyTorch promotes it: f32 beside f64 becomes f64
- * where parameters are f64; bf16 beside f32 becomes f32 under autocast; f32 beside bf16 becomes bf16 where parameters are bf16. A norm takes
- * both: its input decides. */
+ * where parameters are f64; bf16 beside f32 becomes f32 under autocast; f32 beside bf16 becomes bf16 where parameters are bf16. */
+bool lth_promotes(const lth_engine *e, lth_op op, lt_dtype *from, lt_dtype *to) {
+    *to = e->dtype;
+    *from = e->dtype == LT_F32 ? LT_BF16 : LT_F32;
+    return e->dtype != LT_F32 || (e->autocast && lth_ops[op].autocast == LTH_CAST_INPUTS);
+}
+
+/* A norm takes both: its input decides. */
 static lt_status promote(lt_ctx *ctx, job *j, int n) {
-    const lt_dtype wide = ctx->engine->dtype == LT_F32 ? LT_F32 : ctx->engine->dtype, from = wide == LT_F32 ? LT_BF16 : LT_F32;
-    const lth_attrs attrs = {.i = {wide}};
+    lt_dtype from, wide;
     bool any = false;
+    if (!lth_promotes(ctx->engine, j->call.op, &from, &wide)) {
+        return LT_OK;
+    }
+    const lth_attrs attrs = {.i = {wide}};
     for (int k = 0; k < n; k++) {
         any |= j->in[k] && j->in[k]->a.dtype == wide;
     }
@@ -253,7 +263,7 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
         j->call.in[k] = &x->a;
         j->grad |= x->requires_grad;
     }
-    if (n > 1 && (e->dtype != LT_F32 || (info->autocast == LTH_CAST_INPUTS && e->autocast))) {
+    if (n > 1) {
         LTH_GOOD(promote(ctx, j, n));
     }
     j->grad = j->grad && e->grad_enabled && !e->inference && info->gradient != LTH_GRAD_NONE;

@@ -20,6 +20,8 @@ bool lth_apply_all(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, cons
 /* The same for an operation of one output whose calls fill parts of it, for more inputs than a call takes: `part` is NULL for the first
  * call, then what the first returned. Backward visits all of them. */
 lt_tensor *lth_apply_part(lt_ctx *ctx, lth_op op, lt_tensor *const *inputs, int n, const lth_attrs *attrs, void *caller, lt_tensor *part);
+/* Inputs of which dtype become which where both meet in an op of this engine; false: nowhere, they must be equal. */
+bool lth_promotes(const lth_engine *e, lth_op op, lt_dtype *from, lt_dtype *to);
 /* The same memory as row-major strided contiguous (itself, if it is that already). */
 lt_tensor *lth_contiguous(lt_ctx *ctx, lt_tensor *x);
 /* The kernel that takes this call, following fallbacks; sets *device. Used by forward and backward alike. */

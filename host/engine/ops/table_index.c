@@ -142,9 +142,23 @@ static bool all_given(lt_ctx *ctx, lt_tensor *const *items, int32_t count, const
     return true;
 }
 
+/* An item's dtype in what is joined: all items are promoted together, however many calls it takes. */
+static lt_dtype joined_dtype(const lt_ctx *ctx, lt_tensor *const *items, int32_t count, lt_dtype dtype) {
+    lt_dtype from, to;
+    bool meets = false;
+    if (!lth_promotes(ctx->engine, LTH_OP_CAT, &from, &to) || dtype != from) {
+        return dtype;
+    }
+    for (int32_t k = 0; !meets && k < count; k++) {
+        meets = items[k]->a.dtype == to;
+    }
+    return meets ? to : dtype;
+}
+
 /* The shape rule compares the items of one call; here each is compared with the first of all. */
 static bool fit_together(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int dim, bool stacked, int64_t *total) {
     const lth_array *first = &items[0]->a;
+    const lt_dtype dtype = joined_dtype(ctx, items, count, first->dtype);
     *total = 0;
     for (int32_t k = 0; k < count; k++) {
         const lth_array *x = &items[k]->a;
@@ -162,7 +176,7 @@ static bool fit_together(lt_ctx *ctx, lt_tensor *const *items, int32_t count, in
                      lth_shown(x).text, lth_shown(first).text, dim);
             return false;
         }
-        if (x->dtype != first->dtype) {
+        if (x->dtype != dtype && joined_dtype(ctx, items, count, x->dtype) != dtype) {
             lth_fail(&ctx->error, LT_EDTYPE, "%s: item %d is %s and item 0 is %s, but they must be the same; use lt_cast",
                      stacked ? "stack" : "cat", (int)k, lth_dtype_name(x->dtype), lth_dtype_name(first->dtype));
             return false;
@@ -182,12 +196,15 @@ static lt_tensor *join(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int 
         return blamed(ctx, NULL, caller);
     }
     lt_tensor *joined = NULL;
+    const lth_attrs to = {.i = {joined_dtype(ctx, items, count, items[0]->a.dtype)}};
     for (int32_t done = 0; done < count;) {
         lt_tensor *in[LTH_MAX_IN];
         lth_attrs attrs = {.i = {dim, start, total}};
         int n = 0;
         for (; n < LTH_MAX_IN && done < count; n++, done++) {
-            in[n] = stacked ? unsqueezed(ctx, items[done], dim) : items[done];
+            lt_tensor *x = items[done];
+            x = x->a.dtype == to.i[0] ? x : lth_apply(ctx, LTH_OP_CAST, &x, 1, &to, caller);
+            in[n] = x && stacked ? unsqueezed(ctx, x, dim) : x;
             if (!in[n]) {
                 return blamed(ctx, NULL, caller);
             }
