@@ -35,7 +35,7 @@ LT_PARAMS(trainer,
     LT_PARAM(benchmark, "false", "Measure kernels at the start and keep the fastest (accelerators)."),
     LT_PARAM(barebones, "false", "No checkpoints, loggers, bar or summary: to measure the host's own cost."),
     LT_PARAM(default_root_dir, "null", "Folder of runs; null: the working directory.", LT_PATH),
-    LT_PARAM(num_threads, "0", "Compute threads; 0: OMP_NUM_THREADS, else one per core.", LT_RANGE("0..")));
+    LT_PARAM(num_threads, "0", "Compute threads, 64 at most; 0: OMP_NUM_THREADS, else one per core.", LT_RANGE("0..")));
 
 const lt_params *lth_trainer_opts_params(void) { return trainer_params(); }
 

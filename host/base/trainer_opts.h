@@ -22,7 +22,7 @@ typedef struct lth_trainer_opts {
     int32_t gradient_clip_algorithm;    /* 0 norm, 1 value */
     bool enable_checkpointing, enable_progress_bar, enable_model_summary, deterministic, benchmark, barebones;
     const char *default_root_dir;
-    int64_t num_threads;                /* compute threads; 0: OMP_NUM_THREADS, else as many as cores */
+    int64_t num_threads;                /* compute threads, 64 at most; 0: OMP_NUM_THREADS, else as many as cores */
 } lth_trainer_opts;
 const lt_params *lth_trainer_opts_params(void);
 /* Reads a limit_* text as Lightning does: an integer is a number of batches, a float from 0 to 1 a share of them, a whole float above 1

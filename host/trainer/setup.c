@@ -45,7 +45,7 @@ void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const l
 
 static lt_status new_engine(lth_session *s) {
     lth_engine_opts opts = {.accelerator = s->opts->accelerator,
-                            .threads = (int32_t)s->opts->num_threads,
+                            .threads = (int32_t)(s->opts->num_threads < INT32_MAX ? s->opts->num_threads : INT32_MAX),
                             .isa = getenv("LTHOST_ISA"),
                             .deterministic = s->opts->deterministic,
                             .benchmark = s->opts->benchmark,
@@ -56,8 +56,8 @@ static lt_status new_engine(lth_session *s) {
     lth_precision_parse(s->opts->precision, &precision); /* the configuration's checks refused all others */
     opts.dtype = precision == LTH_PRECISION_64_TRUE ? LT_F64 : precision == LTH_PRECISION_BF16_TRUE ? LT_BF16 : LT_F32;
     opts.autocast = precision == LTH_PRECISION_BF16_MIXED ? LT_BF16 : 0;
-    if (opts.threads <= 0) {
-        opts.threads = omp && atol(omp) > 0 ? (int32_t)atol(omp) : lth_cpu_count();
+    if (opts.threads <= 0 && omp && atol(omp) > 0) { /* else as many as the backend finds cores for */
+        opts.threads = (int32_t)(atol(omp) < INT32_MAX ? atol(omp) : INT32_MAX);
     }
     return lth_engine_new(&s->engine, &opts, &s->ctx.error);
 }

@@ -254,6 +254,21 @@ static void test_sum_without_memory(void **state) {
     assert_int_equal(lth_alloc_live(), 0);
 }
 
+/* ---- more threads than the backend takes ---- */
+static void test_too_many_threads(void **state) {
+    (void)state;
+    lth_error err = {0};
+    lth_device *d = NULL;
+    assert_int_equal(lth_backend_cpu.open(&d, &(lth_device_opts){.threads = 65}, &err), LT_ECONFIG);
+    assert_null(d);
+    assert_string_equal(err.text, "the cpu backend computes on 64 threads at most, and 65 are wanted: lower trainer.num_threads, or OMP_NUM_THREADS "
+                                  "where it decides");
+    err = (lth_error){0};
+    assert_int_equal(lth_backend_cpu.open(&d, &(lth_device_opts){.threads = 64}, &err), LT_OK);
+    lth_backend_cpu.close(d);
+    assert_int_equal(lth_alloc_live(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_norms_far_from_zero),
@@ -262,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_many_of_half_precision),
         cmocka_unit_test(test_joined_dtypes),
         cmocka_unit_test(test_sum_without_memory),
+        cmocka_unit_test(test_too_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,10 @@ static void cpu_close(lth_device *d) {
 }
 static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_error *err) {
     *out = NULL;
+    if (opts && opts->threads > LTH_ONEDNN_MAX_THREADS) {
+        return lth_fail(err, LT_ECONFIG, "the cpu backend computes on %d threads at most, and %d are wanted: lower trainer.num_threads, or "
+                        "OMP_NUM_THREADS where it decides", LTH_ONEDNN_MAX_THREADS, (int)opts->threads);
+    }
     lth_device *d = lth_alloc(sizeof *d);
     if (!d) {
         return lth_fail(err, LT_ENOMEM, "no memory for the CPU device");
@@ -32,8 +36,8 @@ static lt_status cpu_open(lth_device **out, const lth_device_opts *opts, lth_err
         lth_free(d);
         return status;
     }
-    d->threads = opts && opts->threads > 0 ? opts->threads : lth_cpu_count();
-    d->threads = d->threads < 1 ? 1 : d->threads > LTH_ONEDNN_MAX_THREADS ? LTH_ONEDNN_MAX_THREADS : d->threads;
+    d->threads = opts && opts->threads > 0 ? opts->threads : (int)lth_min64(lth_cpu_count(), LTH_ONEDNN_MAX_THREADS);
+    d->threads = d->threads < 1 ? 1 : d->threads;
     d->onednn.threads = d->threads;
     if (lth_team_new(&d->team, d->threads, err)) {
         lth_free(d);
