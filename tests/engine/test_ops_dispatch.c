@@ -68,6 +68,34 @@ static void expect_shape(const lt_tensor *t, int32_t ndim, const int64_t *shape)
         lth_error_clear(&ctx.error); \
     } while (0)
 
+/* Layers of sequences run as images of one row; refusals speak of what the caller gave. */
+static void test_refusals_of_sequences(void **state) {
+    (void)state;
+    lt_tensor *x = zeros(SHAPE(2, 3, 8)), *w = zeros(SHAPE(4, 5, 3));
+    const lt_conv1d_opts pads = {.struct_size = sizeof pads, .padding = -1}, groups = {.struct_size = sizeof groups, .groups = 2};
+    const lt_conv_transpose1d_opts more = {.struct_size = sizeof more, .output_padding = 4}, wide = {.struct_size = sizeof wide, .padding = 9};
+    const lt_pool1d_opts nine = {.struct_size = sizeof nine, .kernel = 9}, none = {.struct_size = sizeof none};
+    REFUSES(T->conv1d(&ctx, x, w, NULL, NULL), LT_ESHAPE, "conv1d: x (2, 3, 8) does not fit weight (4, 5, 3): x must have 5 channels");
+    REFUSES(T->conv1d(&ctx, x, zeros(SHAPE(4, 3, 9)), NULL, NULL), LT_ESHAPE,
+            "conv1d: x (2, 3, 8) is smaller than the kernel: its padded length is less than 9");
+    REFUSES(T->conv1d(&ctx, x, zeros(SHAPE(4, 3, 3)), zeros(SHAPE(5)), NULL), LT_ESHAPE,
+            "conv1d: bias (5) does not fit x (2, 3, 8): weight has that many filters, so it must be (4)");
+    REFUSES(T->conv1d(&ctx, x, w, NULL, &pads), LT_EINVAL,
+            "conv1d: stride 1, padding -1, dilation 1: stride and dilation must be 1 or more, padding 0 or more");
+    REFUSES(T->conv1d(&ctx, x, w, NULL, &groups), LT_EINVAL, "conv1d: 2 groups do not divide the channels of x (2, 3, 8) and weight (4, 5, 3)");
+    REFUSES(T->conv1d(&ctx, labels(SHAPE(2, 3, 8)), w, NULL, NULL), LT_EDTYPE, "conv1d: x is i64, but must be a float; use lt_cast");
+    REFUSES(T->conv_transpose1d(&ctx, x, w, NULL, NULL), LT_ESHAPE,
+            "conv_transpose1d: x (2, 3, 8) does not fit weight (4, 5, 3): weight must be (C, O/groups, k) with the channels of x");
+    REFUSES(T->conv_transpose1d(&ctx, x, w, NULL, &more), LT_EINVAL, "conv_transpose1d: output_padding 4 must be less than stride 1 or dilation 1");
+    REFUSES(T->conv_transpose1d(&ctx, x, zeros(SHAPE(3, 5, 3)), NULL, &wide), LT_ESHAPE,
+            "conv_transpose1d: x (2, 3, 8) gives no output: its length would be -8");
+    REFUSES(T->max_pool1d(&ctx, x, &nine), LT_ESHAPE, "max_pool1d: x (2, 3, 8) is smaller than the kernel: its padded length is less than 9");
+    REFUSES(T->avg_pool1d(&ctx, x, &none), LT_EINVAL,
+            "avg_pool1d: kernel 0, stride 0, padding 0: kernel and stride must be 1 or more, padding at most half the kernel");
+    REFUSES(T->adaptive_avg_pool1d(&ctx, x, 0), LT_EINVAL, "adaptive_avg_pool1d: output size 0: it must be 1 or more");
+    REFUSES(T->adaptive_avg_pool1d(&ctx, zeros(SHAPE(2, 3, 0)), 2), LT_ESHAPE, "adaptive_avg_pool1d: x (2, 3, 0) has an empty map");
+}
+
 static void test_refusals_name_shapes(void **state) {
     (void)state;
     REFUSES(T->linear(&ctx, zeros(SHAPE(64, 785)), zeros(SHAPE(128, 784)), NULL, 0), LT_ESHAPE,
@@ -450,7 +478,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define PICKY(name) cmocka_unit_test_setup_teardown(name, setup_picky, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_refusals_name_shapes), TEST(test_null_arguments), TEST(test_wrong_thread), TEST(test_facts_and_making),
+        TEST(test_refusals_name_shapes), TEST(test_refusals_of_sequences), TEST(test_null_arguments), TEST(test_wrong_thread),
+        TEST(test_facts_and_making),
         TEST(test_broadcasting), TEST(test_shapes_of_layers), TEST(test_views_share_memory), TEST(test_cat_of_many), TEST(test_raw),
         TEST(test_retain_by_table), PICKY(test_inputs_are_made_to_fit), PICKY(test_fallbacks), PICKY(test_blocked_layouts_pass_through),
         TEST(test_autocast), TEST(test_no_allocation_after_warm_up), cmocka_unit_test(test_every_allocation_may_fail),

@@ -11,6 +11,27 @@ lth_shape_text lth_shown(const lth_array *a) {
     return shown;
 }
 
+static const char *name_of_sequences(lth_op op) {
+    switch (op) {
+    case LTH_OP_CONV2D: return "conv1d";
+    case LTH_OP_CONV_TRANSPOSE2D: return "conv_transpose1d";
+    case LTH_OP_MAX_POOL2D: return "max_pool1d";
+    case LTH_OP_AVG_POOL2D: return "avg_pool1d";
+    case LTH_OP_ADAPTIVE_AVG_POOL2D: return "adaptive_avg_pool1d";
+    default: return NULL;
+    }
+}
+bool lth_of_sequences(const lth_call *call) { return name_of_sequences(call->op) && call->attrs->i[LTH_OF_SEQUENCES]; }
+const char *lth_call_name(const lth_call *call) { return lth_of_sequences(call) ? name_of_sequences(call->op) : lth_op_name(call->op); }
+lth_shape_text lth_call_shape(const lth_call *call, const lth_array *a) {
+    lth_array sequence = *a;
+    if (lth_of_sequences(call) && a->ndim == 4) {
+        sequence.ndim = 3;
+        sequence.shape[2] = a->shape[3];
+    }
+    return lth_shown(&sequence);
+}
+
 static inline void copy_dims(int64_t *to, const int64_t *from, int n) {
     for (int d = 0; d < n; d++) {
         to[d] = from[d];
@@ -30,7 +51,7 @@ lt_status lth_need_float(const lth_call *call, int k, const char *name, lth_erro
     if (lth_is_float(call->in[k]->dtype)) {
         return LT_OK;
     }
-    return lth_fail(err, LT_EDTYPE, "%s: %s is %s, but must be a float; use lt_cast", lth_op_name(call->op), name,
+    return lth_fail(err, LT_EDTYPE, "%s: %s is %s, but must be a float; use lt_cast", lth_call_name(call), name,
                     lth_dtype_name(call->in[k]->dtype));
 }
 
@@ -38,7 +59,7 @@ lt_status lth_need_dtype(const lth_call *call, int k, const char *name, lt_dtype
     if (call->in[k]->dtype == dtype) {
         return LT_OK;
     }
-    return lth_fail(err, LT_EDTYPE, "%s: %s is %s, but must be %s; use lt_cast", lth_op_name(call->op), name,
+    return lth_fail(err, LT_EDTYPE, "%s: %s is %s, but must be %s; use lt_cast", lth_call_name(call), name,
                     lth_dtype_name(call->in[k]->dtype), lth_dtype_name(dtype));
 }
 
@@ -46,7 +67,7 @@ lt_status lth_need_same_dtype(const lth_call *call, int a, const char *name_a, i
     if (call->in[a]->dtype == call->in[b]->dtype) {
         return LT_OK;
     }
-    return lth_fail(err, LT_EDTYPE, "%s: %s is %s and %s is %s, but they must be the same; use lt_cast", lth_op_name(call->op), name_a,
+    return lth_fail(err, LT_EDTYPE, "%s: %s is %s and %s is %s, but they must be the same; use lt_cast", lth_call_name(call), name_a,
                     lth_dtype_name(call->in[a]->dtype), name_b, lth_dtype_name(call->in[b]->dtype));
 }
 

@@ -18,6 +18,11 @@ LTH_SHAPE_RULES(LTH__RULE)
 typedef struct lth_shape_text { char text[200]; } lth_shape_text;
 lth_shape_text lth_shown(const lth_array *a);
 const char *lth_op_name(lth_op op);
+/* For refusals: the op's name and its argument's shape, as the caller knows them where a layer of images serves one of sequences (attrs i12). */
+enum { LTH_OF_SEQUENCES = 12 };
+bool lth_of_sequences(const lth_call *call);
+const char *lth_call_name(const lth_call *call);
+lth_shape_text lth_call_shape(const lth_call *call, const lth_array *a);
 void lth_out_set(lth_call *call, int k, lt_dtype dtype, int ndim, const int64_t *shape);
 /* Failures unless the argument is a float, has one of these dtypes, or the same as another. */
 lt_status lth_need_float(const lth_call *call, int k, const char *name, lth_error *err);

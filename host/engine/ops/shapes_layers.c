@@ -4,7 +4,7 @@
 #include "engine/ops/shapes.h"
 
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
-static const char *name_of(const lth_call *call) { return lth_op_name(call->op); }
+static const char *name_of(const lth_call *call) { return lth_call_name(call); }
 
 /* An argument of one dimension, of `size` elements and x's dtype. */
 lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
@@ -13,8 +13,8 @@ lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t
         return LT_OK;
     }
     if (v->ndim != 1 || v->shape[0] != size) {
-        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: %s, so it must be (%lld)", name_of(call), name, lth_shown(v).text,
-                        lth_shown(call->in[0]).text, why, (long long)size);
+        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: %s, so it must be (%lld)", name_of(call), name, lth_call_shape(call, v).text,
+                        lth_call_shape(call, call->in[0]).text, why, (long long)size);
     }
     return lth_need_same_dtype(call, 0, "x", k, name, err);
 }
@@ -65,25 +65,25 @@ lt_status lth_shape_linear(lth_call *call, lth_error *err) {
 static lt_status check_image(const lth_call *call, lth_error *err) {
     LTH_GOOD(lth_need_float(call, 0, "x", err));
     if (call->in[0]->ndim != 4) {
-        return lth_fail(err, LT_ESHAPE, "%s: x %s must have four dimensions (N, C, H, W)", name_of(call), lth_shown(call->in[0]).text);
+        return lth_fail(err, LT_ESHAPE, "%s: x %s must have four dimensions (N, C, H, W)", name_of(call), lth_call_shape(call, call->in[0]).text);
     }
     return LT_OK;
 }
 
 static lt_status no_output(const lth_call *call, int axis, int64_t kernel, lth_error *err) {
     return lth_fail(err, LT_ESHAPE, "%s: x %s is smaller than the kernel: its padded %s is less than %lld", name_of(call),
-                    lth_shown(call->in[0]).text, axis ? "width" : "height", (long long)kernel);
+                    lth_call_shape(call, call->in[0]).text, lth_of_sequences(call) ? "length" : axis ? "width" : "height", (long long)kernel);
 }
 
 static lt_status check_conv2d_attrs(const lth_call *call, lth_error *err) {
     const int64_t *i = call->attrs->i;
     for (int axis = 0; axis < 2; axis++) {
         if (i[axis] < 1 || i[2 + axis] < 0 || i[4 + axis] < 1) {
-            return lth_fail(err, LT_EINVAL, "conv2d: stride %lld, padding %lld, dilation %lld: stride and dilation must be 1 or more, padding 0 or more",
-                            (long long)i[axis], (long long)i[2 + axis], (long long)i[4 + axis]);
+            return lth_fail(err, LT_EINVAL, "%s: stride %lld, padding %lld, dilation %lld: stride and dilation must be 1 or more, padding 0 or more",
+                            name_of(call), (long long)i[axis], (long long)i[2 + axis], (long long)i[4 + axis]);
         }
         if (i[8] && (i[8 + axis] < 1 || i[10 + axis] < 1)) {
-            return lth_fail(err, LT_EINVAL, "conv2d: pool kernel %lld, stride %lld: both must be 1 or more", (long long)i[8 + axis],
+            return lth_fail(err, LT_EINVAL, "%s: pool kernel %lld, stride %lld: both must be 1 or more", name_of(call), (long long)i[8 + axis],
                             (long long)i[10 + axis]);
         }
     }
@@ -95,18 +95,18 @@ static lt_status check_conv2d_weight(const lth_call *call, lth_error *err) {
     int64_t groups = call->attrs->i[6];
     LTH_GOOD(lth_need_same_dtype(call, 0, "x", 1, "weight", err));
     if (w->ndim != 4) {
-        return lth_fail(err, LT_ESHAPE, "conv2d: weight %s must have four dimensions (O, C/groups, kH, kW)", lth_shown(w).text);
+        return lth_fail(err, LT_ESHAPE, "%s: weight %s must have four dimensions (O, C/groups, kH, kW)", name_of(call), lth_call_shape(call, w).text);
     }
     if (groups < 1 || x->shape[1] % groups || w->shape[0] % groups) {
-        return lth_fail(err, LT_EINVAL, "conv2d: %lld groups do not divide the channels of x %s and weight %s", (long long)groups,
-                        lth_shown(x).text, lth_shown(w).text);
+        return lth_fail(err, LT_EINVAL, "%s: %lld groups do not divide the channels of x %s and weight %s", name_of(call), (long long)groups,
+                        lth_call_shape(call, x).text, lth_call_shape(call, w).text);
     }
     if (w->shape[1] * groups != x->shape[1]) {
-        return lth_fail(err, LT_ESHAPE, "conv2d: x %s does not fit weight %s: x must have %lld channels", lth_shown(x).text,
-                        lth_shown(w).text, (long long)(w->shape[1] * groups));
+        return lth_fail(err, LT_ESHAPE, "%s: x %s does not fit weight %s: x must have %lld channels", name_of(call), lth_call_shape(call, x).text,
+                        lth_call_shape(call, w).text, (long long)(w->shape[1] * groups));
     }
     if (w->shape[2] < 1 || w->shape[3] < 1) {
-        return lth_fail(err, LT_ESHAPE, "conv2d: weight %s has an empty kernel", lth_shown(w).text);
+        return lth_fail(err, LT_ESHAPE, "%s: weight %s has an empty kernel", name_of(call), lth_call_shape(call, w).text);
     }
     return lth_need_vector(call, 2, "bias", w->shape[0], "weight has that many filters", err);
 }
@@ -127,8 +127,8 @@ lt_status lth_shape_conv2d(lth_call *call, lth_error *err) {
         if (i[8]) { /* the fused max-pool */
             int64_t left = shape[2 + axis] - i[8 + axis];
             if (left < 0) {
-                return lth_fail(err, LT_ESHAPE, "conv2d: its output for x %s is smaller than the pool that follows it (%lld)",
-                                lth_shown(x).text, (long long)i[8 + axis]);
+                return lth_fail(err, LT_ESHAPE, "%s: its output for x %s is smaller than the pool that follows it (%lld)", name_of(call),
+                                lth_call_shape(call, x).text, (long long)i[8 + axis]);
             }
             shape[2 + axis] = left / i[10 + axis] + 1;
         }

@@ -4,13 +4,13 @@
 #include <math.h>
 
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
-static const char *name_of(const lth_call *call) { return lth_op_name(call->op); }
+static const char *name_of(const lth_call *call) { return lth_call_name(call); }
 
 static lt_status check_vector(const lth_call *call, int k, const char *name, int64_t size, lth_error *err) {
     const lth_array *v = optional(call, k);
     if (v && (v->ndim != 1 || v->shape[0] != size)) {
-        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: it must be (%lld)", name_of(call), name, lth_shown(v).text,
-                        lth_shown(call->in[0]).text, (long long)size);
+        return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: it must be (%lld)", name_of(call), name, lth_call_shape(call, v).text,
+                        lth_call_shape(call, call->in[0]).text, (long long)size);
     }
     return v ? lth_need_same_dtype(call, 0, "x", k, name, err) : LT_OK;
 }
@@ -18,7 +18,7 @@ static lt_status check_vector(const lth_call *call, int k, const char *name, int
 static lt_status check_image(const lth_call *call, lth_error *err) {
     LTH_GOOD(lth_need_float(call, 0, "x", err));
     if (call->in[0]->ndim != 4) {
-        return lth_fail(err, LT_ESHAPE, "%s: x %s must have four dimensions (N, C, H, W)", name_of(call), lth_shown(call->in[0]).text);
+        return lth_fail(err, LT_ESHAPE, "%s: x %s must have four dimensions (N, C, H, W)", name_of(call), lth_call_shape(call, call->in[0]).text);
     }
     return LT_OK;
 }
@@ -28,11 +28,11 @@ static lt_status check_transpose_attrs(const lth_call *call, lth_error *err) {
     for (int axis = 0; axis < 2; axis++) {
         int64_t stride = i[axis], dilation = i[4 + axis], extra = i[7 + axis];
         if (stride < 1 || i[2 + axis] < 0 || dilation < 1) {
-            return lth_fail(err, LT_EINVAL, "conv_transpose2d: stride %lld, padding %lld, dilation %lld: stride and dilation must be 1 or more, "
-                            "padding 0 or more", (long long)stride, (long long)i[2 + axis], (long long)dilation);
+            return lth_fail(err, LT_EINVAL, "%s: stride %lld, padding %lld, dilation %lld: stride and dilation must be 1 or more, "
+                            "padding 0 or more", name_of(call), (long long)stride, (long long)i[2 + axis], (long long)dilation);
         }
         if (extra < 0 || (extra >= stride && extra >= dilation)) {
-            return lth_fail(err, LT_EINVAL, "conv_transpose2d: output_padding %lld must be less than stride %lld or dilation %lld", (long long)extra,
+            return lth_fail(err, LT_EINVAL, "%s: output_padding %lld must be less than stride %lld or dilation %lld", name_of(call), (long long)extra,
                             (long long)stride, (long long)dilation);
         }
     }
@@ -46,19 +46,19 @@ lt_status lth_shape_conv_transpose2d(lth_call *call, lth_error *err) {
     LTH_GOOD(check_transpose_attrs(call, err));
     LTH_GOOD(lth_need_same_dtype(call, 0, "x", 1, "weight", err));
     if (w->ndim != 4 || w->shape[0] != x->shape[1] || w->shape[2] < 1 || w->shape[3] < 1) {
-        return lth_fail(err, LT_ESHAPE, "conv_transpose2d: x %s does not fit weight %s: weight must be (C, O/groups, kH, kW) with the channels of x",
-                        lth_shown(x).text, lth_shown(w).text);
+        return lth_fail(err, LT_ESHAPE, "%s: x %s does not fit weight %s: weight must be (C, O/groups, %s) with the channels of x", name_of(call),
+                        lth_call_shape(call, x).text, lth_call_shape(call, w).text, lth_of_sequences(call) ? "k" : "kH, kW");
     }
     if (i[6] < 1 || x->shape[1] % i[6]) {
-        return lth_fail(err, LT_EINVAL, "conv_transpose2d: %lld groups do not divide the channels of x %s", (long long)i[6], lth_shown(x).text);
+        return lth_fail(err, LT_EINVAL, "%s: %lld groups do not divide the channels of x %s", name_of(call), (long long)i[6], lth_call_shape(call, x).text);
     }
     LTH_GOOD(check_vector(call, 2, "bias", w->shape[1] * i[6], err));
     int64_t shape[4] = {x->shape[0], w->shape[1] * i[6], 0, 0};
     for (int axis = 0; axis < 2; axis++) {
         shape[2 + axis] = (x->shape[2 + axis] - 1) * i[axis] - 2 * i[2 + axis] + i[4 + axis] * (w->shape[2 + axis] - 1) + i[7 + axis] + 1;
         if (x->shape[2 + axis] < 1 || shape[2 + axis] < 1) {
-            return lth_fail(err, LT_ESHAPE, "conv_transpose2d: x %s gives no output: its %s would be %lld", lth_shown(x).text,
-                            axis ? "width" : "height", (long long)shape[2 + axis]);
+            return lth_fail(err, LT_ESHAPE, "%s: x %s gives no output: its %s would be %lld", name_of(call), lth_call_shape(call, x).text,
+                            lth_of_sequences(call) ? "length" : axis ? "width" : "height", (long long)shape[2 + axis]);
         }
     }
     lth_out_set(call, 0, x->dtype, 4, shape);
@@ -69,11 +69,14 @@ lt_status lth_shape_adaptive_pool2d(lth_call *call, lth_error *err) {
     const lth_array *x = call->in[0];
     const int64_t *i = call->attrs->i;
     LTH_GOOD(check_image(call, err));
+    if (lth_of_sequences(call) && i[1] < 1) {
+        return lth_fail(err, LT_EINVAL, "%s: output size %lld: it must be 1 or more", name_of(call), (long long)i[1]);
+    }
     if (i[0] < 1 || i[1] < 1) {
         return lth_fail(err, LT_EINVAL, "%s: output size (%lld, %lld): both must be 1 or more", name_of(call), (long long)i[0], (long long)i[1]);
     }
     if (x->shape[2] < 1 || x->shape[3] < 1) {
-        return lth_fail(err, LT_ESHAPE, "%s: x %s has an empty map", name_of(call), lth_shown(x).text);
+        return lth_fail(err, LT_ESHAPE, "%s: x %s has an empty map", name_of(call), lth_call_shape(call, x).text);
     }
     lth_out_set(call, 0, x->dtype, 4, (int64_t[]){x->shape[0], x->shape[1], i[0], i[1]});
     return LT_OK;

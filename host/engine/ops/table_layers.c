@@ -1,4 +1,5 @@
 /* engine/ops/table_layers.c - the slots of lt.tensor/1 that lt/layers.h wraps: options as attributes, sequences as images of one row. */
+#include "engine/ops/shapes.h"
 #include "engine/ops/table.h"
 #include <math.h>
 
@@ -31,11 +32,17 @@ static lt_tensor *as_sequence(lt_ctx *ctx, lt_tensor *y) {
     return y ? lth_reshape(ctx, y, 3, (int64_t[]){y->a.shape[0], y->a.shape[1], y->a.shape[3]}) : NULL;
 }
 
+static lth_attrs of_sequences(const lth_attrs *attrs) {
+    lth_attrs marked = *attrs;
+    marked.i[LTH_OF_SEQUENCES] = 1;
+    return marked;
+}
 static lt_tensor *conv_of_rows(lt_ctx *ctx, lth_op op, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lth_attrs *attrs, const char *name,
                                void *caller) {
     lt_tensor *in[3] = {as_image(ctx, x, "x", name, caller), NULL, bias};
     in[1] = in[0] ? as_image(ctx, weight, "weight", name, caller) : NULL;
-    return in[1] ? as_sequence(ctx, lth_apply(ctx, op, in, bias ? 3 : 2, attrs, caller)) : NULL;
+    const lth_attrs marked = of_sequences(attrs);
+    return in[1] ? as_sequence(ctx, lth_apply(ctx, op, in, bias ? 3 : 2, &marked, caller)) : NULL;
 }
 lt_tensor *lth_api_conv1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv1d_opts *opts) {
     ENTER("lt_conv1d");
@@ -68,8 +75,9 @@ lt_tensor *lth_api_conv_transpose2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight
 }
 
 static lt_tensor *pool_of_rows(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs *attrs, const char *name, void *caller) {
+    const lth_attrs marked = of_sequences(attrs);
     x = as_image(ctx, x, "x", name, caller);
-    return x ? as_sequence(ctx, lth_apply(ctx, op, &x, 1, attrs, caller)) : NULL;
+    return x ? as_sequence(ctx, lth_apply(ctx, op, &x, 1, &marked, caller)) : NULL;
 }
 lt_tensor *lth_api_max_pool1d(lt_ctx *ctx, lt_tensor *x, const lt_pool1d_opts *opts) {
     ENTER("lt_max_pool1d");
