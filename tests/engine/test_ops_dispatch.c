@@ -431,6 +431,56 @@ static void test_autocast(void **state) {
     assert_int_equal(T->matmul(&ctx, T->cast(&ctx, a, LT_F64), T->cast(&ctx, b, LT_F64))->a.dtype, LT_F64);
 }
 
+/* As PyTorch's on the CPU: bf16 beside weights of f32 gives bf16, its gradient is bf16, and the weights' are f32. Of values near those in f32. */
+static void norms_under_autocast(void) {
+    for (int k = 0; k < 4; k++) {
+        lt_tensor *x = T->cast(&ctx, counting(SHAPE(3, 4, 4)), LT_BF16), *w = T->full(&ctx, LT_F32, 1, (int64_t[]){4}, 1.5);
+        lt_tensor *b = T->full(&ctx, LT_F32, 1, (int64_t[]){4}, 0.25), *leaf[3] = {x, w, b}, *y[2];
+        for (int low = 1; low >= 0; low--) {
+            ctx.engine->autocast = low ? LT_BF16 : 0;
+            x = low ? x : T->cast(&ctx, x, LT_F32);
+            lt_tensor *in[5] = {x, w, b};
+            for (int i = 0; low && i < 3; i++) {
+                lth_autograd_table.set_requires_grad(&ctx, leaf[i], true);
+            }
+            const lth_attrs group = {.i = {2}, .f = {1e-5}}, layer = {.f = {1e-5}}, batch = {.i = {1}, .f = {1e-5, 0.1}};
+            static const lth_op ops[] = {LTH_OP_LAYER_NORM, LTH_OP_GROUP_NORM, LTH_OP_RMS_NORM, LTH_OP_BATCH_NORM};
+            y[low] = lth_apply(&ctx, ops[k], in, k == 2 ? 2 : 3, k == 1 ? &group : k == 3 ? &batch : &layer, NULL);
+            if (!y[low]) {
+                fail_msg("%s", ctx.error.text);
+            }
+            assert_int_equal(y[low]->a.dtype, low ? LT_BF16 : LT_F32);
+        }
+        for (int64_t i = 0; i < 48; i++) {
+            const double wide = lth_element_get(LT_F32, y[0]->a.data, i);
+            assert_true(fabs(lth_element_get(LT_BF16, y[1]->a.data, i) - wide) <= fabs(wide) / 128 + 1e-3);
+        }
+        ctx.engine->autocast = LT_BF16;
+        assert_int_equal(lth_autograd_table.backward(&ctx, T->sum(&ctx, y[1], NULL, 0, false), NULL), LT_OK);
+        for (int i = 0; i < (k == 2 ? 2 : 3); i++) {
+            assert_int_equal(leaf[i]->grad->a.dtype, i ? LT_F32 : LT_BF16);
+        }
+    }
+    const lth_attrs batch = {.i = {1}, .f = {1e-5, 0.1}};
+    for (int wide = 0; wide < 2; wide++) { /* what is added decides as in a sum */
+        lt_tensor *x = T->cast(&ctx, counting(SHAPE(3, 4, 4)), LT_BF16), *w = T->full(&ctx, LT_F32, 1, (int64_t[]){4}, 1.5);
+        lt_tensor *in[6] = {x, w, w, zeros(SHAPE(4)), zeros(SHAPE(4)), wide ? counting(SHAPE(3, 4, 4)) : x};
+        lt_tensor *y = lth_apply(&ctx, LTH_OP_BATCH_NORM, in, 6, &batch, NULL);
+        assert_non_null(y);
+        assert_int_equal(y->a.dtype, wide ? LT_F32 : LT_BF16);
+        assert_true(at(in[3], 0) > 0); /* the running statistics are those given, not copies */
+    }
+    ctx.engine->autocast = 0;
+}
+
+static void test_norms_under_autocast(void **state) {
+    (void)state;
+    norms_under_autocast();
+    lth_engine_free(ctx.engine);
+    open_on(&lth_backend_cpu);
+    norms_under_autocast();
+}
+
 /* ---- allocation ---- */
 
 static lt_tensor *small_step(void) {
@@ -482,7 +532,7 @@ int main(void) {
         TEST(test_facts_and_making),
         TEST(test_broadcasting), TEST(test_shapes_of_layers), TEST(test_views_share_memory), TEST(test_cat_of_many), TEST(test_raw),
         TEST(test_retain_by_table), PICKY(test_inputs_are_made_to_fit), PICKY(test_fallbacks), PICKY(test_blocked_layouts_pass_through),
-        TEST(test_autocast), TEST(test_no_allocation_after_warm_up), cmocka_unit_test(test_every_allocation_may_fail),
+        TEST(test_autocast), TEST(test_norms_under_autocast), TEST(test_no_allocation_after_warm_up), cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,8 @@ static void refusals(void **state) {
     lt_interpolate_opts aligned = {.struct_size = sizeof aligned, .scale = {2, 2}, .align_corners = 1};
     REFUSED(T->interpolate(&ctx, image, &aligned), "align_corners is for LT_BILINEAR");
     REFUSED(T->group_norm(&ctx, image, 3, NULL, NULL, 1e-5), "group_norm: 3 groups do not divide the channels of x (2, 4, 6, 5)");
-    REFUSED(T->group_norm(&ctx, image, 2, wave(LT_F32, SHAPE(5), 0), NULL, 1e-5), "group_norm: weight (5) does not fit x (2, 4, 6, 5): it must be (4)");
+    REFUSED(T->group_norm(&ctx, image, 2, wave(LT_F32, SHAPE(5), 0), NULL, 1e-5),
+            "group_norm: weight (5) does not fit x (2, 4, 6, 5): x has that many channels, so it must be (4)");
     REFUSED(T->rms_norm(&ctx, image, wave(LT_F32, SHAPE(4), 0), 1e-5), "rms_norm: weight (4) does not fit");
     REFUSED(T->layer_norm_over(&ctx, image, 5, NULL, NULL, 1e-5), "lt_layer_norm_over");
     REFUSED(T->conv1d(&ctx, NULL, row, NULL, NULL), "argument 2 is NULL");

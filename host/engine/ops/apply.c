@@ -203,6 +203,13 @@ typedef struct job {
     bool grad;
 } job;
 
+/* A norm takes weights of f32 beside an x of half precision and gives what x is, as PyTorch's; unless a residual of f32 is added. */
+static bool norm_of_low(const job *j, int n) {
+    const lth_op op = j->call.op;
+    const bool norm = op == LTH_OP_BATCH_NORM || op == LTH_OP_LAYER_NORM || op == LTH_OP_GROUP_NORM || op == LTH_OP_RMS_NORM;
+    return norm && is_low(j->in[0]->a.dtype) && !(n > 5 && j->in[5] && j->in[5]->a.dtype == LT_F32);
+}
+
 /* What a model makes by hand (a mask, a constant) goes on working under every precision, as PyTorch promotes it: f32 beside f64 becomes f64
  * where parameters are f64; bf16 beside f32 becomes f32 under autocast; f32 beside bf16 becomes bf16 where parameters are bf16. */
 bool lth_promotes(const lth_engine *e, lth_op op, lt_dtype *from, lt_dtype *to) {
@@ -211,7 +218,6 @@ bool lth_promotes(const lth_engine *e, lth_op op, lt_dtype *from, lt_dtype *to) 
     return e->dtype != LT_F32 || (e->autocast && lth_ops[op].autocast == LTH_CAST_INPUTS);
 }
 
-/* A norm takes both: its input decides. */
 static lt_status promote(lt_ctx *ctx, job *j, int n) {
     lt_dtype from, wide;
     bool any = false;
@@ -222,7 +228,7 @@ static lt_status promote(lt_ctx *ctx, job *j, int n) {
     for (int k = 0; k < n; k++) {
         any |= j->in[k] && j->in[k]->a.dtype == wide;
     }
-    if (wide != LT_F64 && (j->call.op == LTH_OP_BATCH_NORM || j->call.op == LTH_OP_LAYER_NORM)) {
+    if (wide != LT_F64 && norm_of_low(j, n)) {
         return LT_OK;
     }
     for (int k = 0; any && k < n; k++) {

@@ -30,6 +30,7 @@ lt_status lth_need_dtype(const lth_call *call, int k, const char *name, lt_dtype
 lt_status lth_need_same_dtype(const lth_call *call, int a, const char *name_a, int b, const char *name_b, lth_error *err);
 /* Failures unless an argument that is given is a vector of `size` elements of x's dtype; unless attrs->i[0] is a reduction. */
 lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err);
+lt_status lth_need_norm_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err); /* or f32 beside half */
 lt_status lth_need_reduction(const lth_call *call, lth_error *err);
 /* Failure for a view that would send its gradient past an in-place change of its base. */
 lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, lth_op op, lth_error *err);

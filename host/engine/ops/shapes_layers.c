@@ -6,17 +6,27 @@
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
 static const char *name_of(const lth_call *call) { return lth_call_name(call); }
 
-/* An argument of one dimension, of `size` elements and x's dtype. */
-lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
+static lt_status need_length(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
     const lth_array *v = optional(call, k);
-    if (!v) {
-        return LT_OK;
-    }
-    if (v->ndim != 1 || v->shape[0] != size) {
+    if (v && (v->ndim != 1 || v->shape[0] != size)) {
         return lth_fail(err, LT_ESHAPE, "%s: %s %s does not fit x %s: %s, so it must be (%lld)", name_of(call), name, lth_call_shape(call, v).text,
                         lth_call_shape(call, call->in[0]).text, why, (long long)size);
     }
-    return lth_need_same_dtype(call, 0, "x", k, name, err);
+    return LT_OK;
+}
+
+/* An argument of one dimension, of `size` elements and x's dtype. */
+lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
+    LTH_GOOD(need_length(call, k, name, size, why, err));
+    return optional(call, k) ? lth_need_same_dtype(call, 0, "x", k, name, err) : LT_OK;
+}
+
+/* The same of a norm, which takes f32 beside an x of half precision, too: what autocast leaves it with. */
+lt_status lth_need_norm_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err) {
+    const lt_dtype x = call->in[0]->dtype;
+    LTH_GOOD(need_length(call, k, name, size, why, err));
+    const bool either = (x == LT_BF16 || x == LT_F16) && optional(call, k) && optional(call, k)->dtype == LT_F32;
+    return optional(call, k) && !either ? lth_need_same_dtype(call, 0, "x", k, name, err) : LT_OK;
 }
 
 lt_status lth_shape_matmul(lth_call *call, lth_error *err) {
@@ -172,7 +182,7 @@ lt_status lth_shape_batch_norm(lth_call *call, lth_error *err) {
         return lth_fail(err, LT_ESHAPE, "batch_norm: x %s must have two dimensions or more (N, C, ...)", lth_shown(x).text);
     }
     for (int k = 1; k < 5; k++) {
-        LTH_GOOD(lth_need_vector(call, k, names[k], x->shape[1], "x has that many channels", err));
+        LTH_GOOD(lth_need_norm_vector(call, k, names[k], x->shape[1], "x has that many channels", err));
     }
     const lth_array *residual = optional(call, 5);
     if (residual) {
@@ -202,8 +212,8 @@ lt_status lth_shape_layer_norm(lth_call *call, lth_error *err) {
     if (x->ndim < 1) {
         return lth_fail(err, LT_ESHAPE, "layer_norm: x () must have one dimension or more");
     }
-    LTH_GOOD(lth_need_vector(call, 1, "weight", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
-    LTH_GOOD(lth_need_vector(call, 2, "bias", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
+    LTH_GOOD(lth_need_norm_vector(call, 1, "weight", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
+    LTH_GOOD(lth_need_norm_vector(call, 2, "bias", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     return LT_OK;
 }

@@ -119,8 +119,8 @@ lt_status lth_shape_group_norm(lth_call *call, lth_error *err) {
     if (groups < 1 || x->shape[1] % groups) {
         return lth_fail(err, LT_EINVAL, "group_norm: %lld groups do not divide the channels of x %s", (long long)groups, lth_shown(x).text);
     }
-    LTH_GOOD(check_vector(call, 1, "weight", x->shape[1], err));
-    LTH_GOOD(check_vector(call, 2, "bias", x->shape[1], err));
+    LTH_GOOD(lth_need_norm_vector(call, 1, "weight", x->shape[1], "x has that many channels", err));
+    LTH_GOOD(lth_need_norm_vector(call, 2, "bias", x->shape[1], "x has that many channels", err));
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     return LT_OK;
 }
@@ -131,7 +131,7 @@ lt_status lth_shape_rms_norm(lth_call *call, lth_error *err) {
     if (x->ndim < 1) {
         return lth_fail(err, LT_ESHAPE, "rms_norm: x () must have one dimension or more");
     }
-    LTH_GOOD(check_vector(call, 1, "weight", x->shape[x->ndim - 1], err));
+    LTH_GOOD(lth_need_norm_vector(call, 1, "weight", x->shape[x->ndim - 1], "the last dimension of x has that size", err));
     lth_out_set(call, 0, x->dtype, x->ndim, x->shape);
     return LT_OK;
 }
