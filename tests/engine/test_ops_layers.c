@@ -80,7 +80,7 @@ static void refusals(void **state) {
     lt_tensor *row = wave(LT_F32, SHAPE(2, 4, 9), 0), *image = wave(LT_F32, SHAPE(2, 4, 6, 5), 2), *whole = T->full(&ctx, LT_I64, SHAPE(2, 4, 6, 5), 1);
     REFUSED(T->conv1d(&ctx, image, row, NULL, NULL), "lt_conv1d: x has 4 dimensions; it must have three");
     REFUSED(T->conv1d(&ctx, row, image, NULL, NULL), "lt_conv1d: weight has 4 dimensions");
-    REFUSED(T->conv1d(&ctx, row, wave(LT_F32, SHAPE(6, 3, 3), 1), NULL, NULL), "conv2d: x (2, 4, 1, 9) does not fit weight (6, 3, 1, 3)");
+    REFUSED(T->conv1d(&ctx, row, wave(LT_F32, SHAPE(6, 3, 3), 1), NULL, NULL), "conv1d: x (2, 4, 9) does not fit weight (6, 3, 3)");
     REFUSED(T->conv_transpose2d(&ctx, image, wave(LT_F32, SHAPE(3, 4, 3, 3), 0), NULL, NULL),
             "conv_transpose2d: x (2, 4, 6, 5) does not fit weight (3, 4, 3, 3)");
     lt_conv_transpose2d_opts two = {.struct_size = sizeof two, .output_padding = {1, 0}};
