@@ -10,7 +10,7 @@ static void shape_text(lt_ctx *ctx, const lt_tensor *x, char *out, size_t size) 
     }
 }
 
-static bool misfit(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, const char *wanted) {
+bool misfit(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, const char *wanted) {
     char p[128], t[128];
     shape_text(ctx, preds, p, sizeof p);
     shape_text(ctx, target, t, sizeof t);
@@ -18,7 +18,7 @@ static bool misfit(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target,
     return false;
 }
 
-static bool same_sizes(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, int32_t skip) {
+bool same_sizes(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, int32_t skip) {
     int32_t nd = lt_ndim(ctx, target);
     bool same = lt_ndim(ctx, preds) == nd + (skip >= 0);
     for (int32_t d = 0; same && d < nd; d++) {

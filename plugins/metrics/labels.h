@@ -17,6 +17,10 @@ typedef struct samples {
     bool normalize;            /* scores are logits */
 } samples;
 
+/* Are the sizes of preds without dimension `skip` (-1: all of them) those of target? */
+bool same_sizes(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, int32_t skip);
+/* The failure that they do not fit, with both shapes; false. */
+bool misfit(lt_ctx *ctx, const lt_tensor *preds, const lt_tensor *target, const char *wanted);
 /* The batch as samples. binary: classes is 0 for labels and 1 for scores. dropped: samples of this label do not say whether scores are logits, as in
  * those metrics of torchmetrics that drop them first; NULL: all samples do. */
 bool read_samples(lt_ctx *ctx, lt_tensor *preds, lt_tensor *target, enum task task, int64_t num_classes, const lt_opt_int *dropped, samples *out);

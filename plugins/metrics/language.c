@@ -1,6 +1,5 @@
 /* plugins/metrics/language.c - Perplexity, exp of the mean negative log-likelihood, as torchmetrics.text.Perplexity. */
-#include <lt/metric.h>
-#include <math.h>
+#include "labels.h"
 
 typedef struct perplexity { lt_opt_int ignore_index; double *total, *count; } perplexity;
 LT_PARAMS(perplexity, LT_PARAM(ignore_index, "null", "A target that does not count."));
@@ -26,17 +25,21 @@ static double negative_log_likelihood(const double *row, int64_t vocabulary, int
 /* preds (..., V) logits, target (...) token numbers. */
 static lt_status update(lt_ctx *ctx, void *self, lt_tensor *preds, lt_tensor *target) {
     perplexity *p = self;
-    int64_t n = target ? lt_numel(ctx, target) : 0, vocabulary = lt_ndim(ctx, preds) > 0 ? lt_size(ctx, preds, -1) : 0;
-    if (!target || vocabulary < 1 || n * vocabulary != lt_numel(ctx, preds)) {
-        return lt_fail(ctx, LT_ESHAPE, "preds must be (..., V) and target (...); they have %lld and %lld elements, V is %lld",
-                       (long long)lt_numel(ctx, preds), (long long)n, (long long)vocabulary);
+    int32_t last = lt_ndim(ctx, preds) - 1;
+    int64_t n = target ? lt_numel(ctx, target) : 0, vocabulary = last >= 0 ? lt_size(ctx, preds, last) : 0;
+    if (!target) {
+        return lt_fail(ctx, LT_EINVAL, "target is NULL, and no earlier call failed");
+    }
+    if (vocabulary < 1 || !same_sizes(ctx, preds, target, last)) {
+        misfit(ctx, preds, target, "logits (..., V) go with tokens (...)");
+        return lt_ctx_status(ctx);
     }
     const double *rows = lt_doubles(ctx, preds), *tokens = lt_doubles(ctx, target);
     for (int64_t i = 0; rows && tokens && i < n; i++) {
         if (p->ignore_index.given && tokens[i] == (double)p->ignore_index.value) {
             continue;
         }
-        if (!(tokens[i] >= 0 && tokens[i] < (double)vocabulary)) {
+        if (!(tokens[i] >= 0 && tokens[i] < (double)vocabulary && tokens[i] == floor(tokens[i]))) {
             return lt_fail(ctx, LT_EINDEX, "target %lld is %g; tokens are 0 to %lld", (long long)i, tokens[i], (long long)vocabulary - 1);
         }
         *p->total += negative_log_likelihood(rows + i * vocabulary, vocabulary, (int64_t)tokens[i]);

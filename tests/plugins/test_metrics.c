@@ -268,6 +268,9 @@ static void test_bad_input(void **state) {
     refuses_batch("MeanSquaredError", " ", filled(LT_F32, S(4), 1), filled(LT_F32, S(2, 2), 1), LT_ESHAPE, "must have one shape");
     refuses_batch("R2Score", "num_outputs: 2", filled(LT_F32, S(4), 1), filled(LT_F32, S(4), 1), LT_ESHAPE, "num_outputs 2");
     refuses_batch("Perplexity", " ", filled(LT_F32, S(4, 5), 1), filled(LT_I64, S(4), 5), LT_EINDEX, "target 0 is 5; tokens are 0 to 4");
+    refuses_batch("Perplexity", " ", filled(LT_F32, S(4, 5), 1), filled(LT_F32, S(4), 1.5), LT_EINDEX, "target 0 is 1.5");
+    refuses_batch("Perplexity", " ", filled(LT_F32, S(2, 3, 5), 1), filled(LT_I64, S(3, 2), 1), LT_ESHAPE, "preds (2, 3, 5) and target (3, 2) do not fit");
+    refuses_batch("Perplexity", " ", filled(LT_F32, S(2, 3, 5), 1), filled(LT_I64, S(6), 1), LT_ESHAPE, "logits (..., V) go with tokens (...)");
     refuses_batch("MeanMetric", "nan_strategy: error", filled(LT_F32, S(4), NAN), NULL, LT_EINVAL, "value 0 is not a number");
     refuses_batch("MeanMetric", " ", filled(LT_F32, S(4), 1), filled(LT_F32, S(3), 1), LT_ESHAPE, "3 weights for 4 values");
     assert_null(lth_api_metric_state(&ctx, "late", 1, LT_MERGE_SUM));
