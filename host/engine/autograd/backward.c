@@ -82,7 +82,9 @@ static bool reads_input(const lth_tape_node *node, int k) {
     case LTH_OP_EXP: case LTH_OP_SQRT: case LTH_OP_RELU: case LTH_OP_TANH: case LTH_OP_SIGMOID: case LTH_OP_RSQRT: case LTH_OP_RECIPROCAL:
     case LTH_OP_SOFTMAX: case LTH_OP_LOG_SOFTMAX: case LTH_OP_SIGN: case LTH_OP_FLOOR: case LTH_OP_CEIL: case LTH_OP_ROUND:
     case LTH_OP_CUMSUM: return false;
-    case LTH_OP_MUL: return node->in[!k]->requires_grad; /* as the other's slope */
+    case LTH_OP_MUL: case LTH_OP_MATMUL: return node->in[!k]->requires_grad; /* as the other's slope */
+    case LTH_OP_DIV: return k == 1 || node->in[1]->requires_grad;
+    case LTH_OP_LINEAR: case LTH_OP_CONV2D: case LTH_OP_CONV_TRANSPOSE2D: return k < 2 && node->in[!k]->requires_grad; /* a bias never */
     case LTH_OP_WHERE: return k == 0;
     default: return true;
     }
@@ -308,11 +310,14 @@ lt_status lth_backward(lt_ctx *ctx, lt_tensor *loss, lt_tensor *grad, double sca
     LTH_GOOD(check_loss(loss, grad, &ctx->error));
     lth_engine *e = ctx->engine;
     bool enabled = e->grad_enabled;
+    const bool outer = e->walking;
     e->grad_enabled = false;
+    e->walking = true;
     lt_status status = seed(ctx, loss, grad, scale);
     if (status == LT_OK && loss->node) {
         status = walk(ctx, loss->node);
     }
+    e->walking = outer;
     e->grad_enabled = enabled;
     return status;
 }

@@ -56,6 +56,9 @@ static lt_status check_op(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const 
 static lt_status take_inputs(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *const *inputs, custom_run *run, bool *grad) {
     static const int policies[] = {LTH_CAST_INPUTS, LTH_CAST_F32, LTH_CAST_LOW};
     for (int32_t k = 0; k < run->call.n_inputs; k++) {
+        if (inputs[k]->base) {
+            LTH_GOOD(lth_need_fresh_view(ctx, inputs[k], op->name, &ctx->error));
+        }
         run->in[k] = lth_contiguous(ctx, lth_autocast(ctx, inputs[k], policies[op->autocast]));
         if (!run->in[k]) {
             return ctx->error.code;

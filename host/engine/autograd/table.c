@@ -27,7 +27,11 @@ static lt_tensor *detach(lt_ctx *ctx, lt_tensor *x) {
     if (!lth_given(ctx, x, 2, "lt_detach", LTH_CALLER)) {
         return NULL;
     }
-    return lth_tensor_alias(ctx->engine, x, &ctx->error);
+    lt_tensor *y = lth_tensor_alias(ctx->engine, x, &ctx->error);
+    if (y) {
+        y->detached = 1;
+    }
+    return y;
 }
 
 static lt_tensor *set_requires_grad(lt_ctx *ctx, lt_tensor *x, bool requires_grad) {

@@ -93,11 +93,12 @@ static void rename_outputs(lth_tape_node *maker, const lt_tensor *x, lt_tensor *
     }
 }
 
-bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
+/* x takes y's place, and what it was goes on as the tensor returned. NULL: out of memory. */
+static lt_tensor *take_place(lth_engine *e, lt_tensor *x, lt_tensor *y) {
     lt_tensor *old = lth_tensor_alias(e, x, NULL);
     lth_tape *tape = tape_of(e);
     if (!old || !tape) {
-        return false;
+        return NULL;
     }
     old->node = x->node;
     old->out_index = x->out_index;
@@ -105,16 +106,41 @@ bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
     old->requires_grad = x->requires_grad;
     rename_outputs(old->node, x, old);
     hand_over(tape, old->node, x, old);
-    x->version++;
-    x->rewritten++;
     x->node = y->node;
     x->out_index = y->out_index;
     x->is_leaf = y->is_leaf;
     x->requires_grad = y->requires_grad;
     if (x->node) { /* the kernel's backward reads y's memory, which holds the same */
         x->node->out[x->out_index] = x;
-        x->node->out_version[x->out_index] = x->version;
+        x->node->out_version[x->out_index] = lth_root(x)->version;
     }
+    return old;
+}
+
+bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
+    x->version++; /* before its place is taken: the result's version is the new one */
+    x->rewritten++;
+    lt_tensor *old = take_place(e, x, y);
+    if (!old) {
+        return false;
+    }
+    old->rewritten--;
+    if (x->a.layout != y->a.layout) { /* then its gradient must lie as y's does, and nobody else sees x's memory */
+        x->a = y->a;
+        x->data_home = y->data_home;
+    }
+    return true;
+}
+
+bool lth_move_history(lth_engine *e, lt_tensor *x, lt_tensor *y) {
+    lt_tensor *old = take_place(e, x, y);
+    if (!old) {
+        return false;
+    }
+    old->version = lth_root(x)->version; /* its memory is its own now: no change of x reaches it */
+    old->base = NULL;
+    x->a = y->a;
+    x->data_home = y->data_home;
     return true;
 }
 

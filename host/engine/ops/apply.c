@@ -1,5 +1,5 @@
 /* engine/ops/apply.c - runs an operation: shape rule, autocast, kernel choice, memory, kernel, record for backward. One body for every
- * row of ops.def; views branch off to views.c. It knows no operation by name but COPY and DROPOUT's need of random bits. */
+ * row of ops.def; views branch off to views.c. It knows operations by name only where half precision treats them apart: moves, LINEAR, norms. */
 #include "base/str.h"
 #include "engine/ops/apart.h"
 #include "engine/ops/shapes.h"
@@ -188,12 +188,16 @@ lt_tensor *lth_autocast(lt_ctx *ctx, lt_tensor *x, int policy) {
 
 /* ---- one operation ---- */
 
-lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, lth_op op, lth_error *err) {
-    if (x->rewritten == x->base->rewritten || !ctx->engine->grad_enabled || ctx->engine->inference) {
+/* A detached one takes the new values and no gradient, unless its base has left it behind in a blocked layout and was changed elsewhere. */
+lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, const char *op, lth_error *err) {
+    const lt_tensor *base = x->base;
+    const bool records = ctx->engine->grad_enabled && !ctx->engine->inference, part = x->requires_grad || (base->requires_grad && !x->detached);
+    const bool left = x->a.layout != LTH_STRIDED && x->a.data != base->a.data && x->version != base->version;
+    if (!left && !(records && part && x->rewritten != base->rewritten)) {
         return LT_OK;
     }
     return lth_fail(err, LT_ESTATE, "%s: its input %s is a view of a tensor that was changed in place after the view was made; make the view again",
-                    lth_op_name(op), lth_shown(&x->a).text);
+                    op, lth_shown(&x->a).text);
 }
 
 typedef struct job {
@@ -262,8 +266,8 @@ static lt_status take_inputs(lt_ctx *ctx, job *j, const lth_op_info *info, lt_te
                 return ctx->error.code;
             }
         }
-        if (x->base && x->requires_grad) {
-            LTH_GOOD(lth_need_fresh_view(ctx, x, j->call.op, &ctx->error));
+        if (x->base) {
+            LTH_GOOD(lth_need_fresh_view(ctx, x, info->name, &ctx->error));
         }
         j->in[k] = x;
         j->call.in[k] = &x->a;

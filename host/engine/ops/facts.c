@@ -82,20 +82,17 @@ static lt_tensor *row_major(lt_ctx *ctx, lt_tensor *x) {
     return y;
 }
 
-/* A tensor in a kernel's blocked layout that is to be written becomes strided for good. Whoever needed its old array for a gradient
- * finds the version changed and says so. */
-static bool make_writable(lt_ctx *ctx, lt_tensor *x) {
-    if (x->a.layout != LTH_STRIDED) {
-        lt_tensor *y = row_major(ctx, x);
-        if (!y) {
-            return false;
-        }
-        if (x->retained) { /* the new block must be kept as the old one was */
-            lth_fail_op(&ctx->error, LT_ESTATE, "lt_raw", LTH_CALLER, "x is retained and not row-major; write to lt_clone(x)");
-            return false;
-        }
-        x->a = y->a;
-        x->data_home = y->data_home;
+/* A tensor in a kernel's blocked layout that is to be written moves to row-major memory. */
+static bool make_writable(lt_ctx *ctx, lt_tensor *x, void *caller) {
+    if (x->copied) {
+        lth_fail_op(&ctx->error, LT_ESTATE, "lt_raw", caller, "x %s is a copy, not a view: what it was made of is not row-major; write to lt_clone(x)",
+                    lth_shown(&x->a).text);
+        return false;
+    }
+    if (x->a.layout != LTH_STRIDED && !lth_make_strided(ctx, x)) {
+        lth_fail_op(&ctx->error, LT_ESTATE, "lt_raw", caller, "x %s is not row-major and cannot become so: it is retained, collects a gradient, or backward is "
+                    "on its way; write to lt_clone(x)", lth_shown(&x->a).text);
+        return false;
     }
     lth_root(x)->version++;
     return true;
@@ -120,7 +117,7 @@ lt_status lth_api_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out) {
     }
     lth_engine *e = ctx->engine;
     if (access & LT_WRITE) {
-        if (!make_writable(ctx, x)) {
+        if (!make_writable(ctx, x, LTH_CALLER)) {
             return ctx->error.code;
         }
     } else {

@@ -40,6 +40,11 @@ bool lth_record(lth_engine *e, const lth_call *call, lt_tensor *const *in, lt_te
 /* x was changed in place and holds what y, just made, holds: x takes y's place on the tape, and what it was before lives on as a tensor that
  * only the tape knows. False: out of memory. (autograd/tape.c) */
 bool lth_rewrite_history(lth_engine *e, lt_tensor *x, lt_tensor *y);
+/* x moves to y's memory, which holds the same: x takes y's place on the tape, and what it was lives on where it lay. False: out of memory. */
+bool lth_move_history(lth_engine *e, lt_tensor *x, lt_tensor *y);
+/* x, in a kernel's blocked layout, moves to row-major memory for good. False without a failure where it cannot: it outlives the step, collects a
+ * gradient itself, or backward is on its way. (views.c) */
+bool lth_make_strided(lt_ctx *ctx, lt_tensor *x);
 /* Memory and strides of a view of `in`; out has its shape already. Used by forward on values and by backward on gradients. */
 void lth_view_array(lth_op op, const lth_attrs *attrs, const lth_array *in, lth_array *out);
 /* Runs one kernel on arrays that exist, without tape; for what the engine itself computes. */

@@ -33,7 +33,7 @@ lt_status lth_need_vector(const lth_call *call, int k, const char *name, int64_t
 lt_status lth_need_norm_vector(const lth_call *call, int k, const char *name, int64_t size, const char *why, lth_error *err); /* or f32 beside half */
 lt_status lth_need_reduction(const lth_call *call, lth_error *err);
 /* Failure for a view that would send its gradient past an in-place change of its base. */
-lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, lth_op op, lth_error *err);
+lt_status lth_need_fresh_view(const lt_ctx *ctx, const lt_tensor *x, const char *op, lth_error *err);
 /* The shape of a and b broadcast over their first dims (all but the last `keep`); false if they do not. Writes ndim dims to shape. */
 bool lth_broadcast(const lth_array *a, const lth_array *b, int keep, int *ndim, int64_t *shape);
 /* Output 0 of a reduction: dims [i0 number, i1.., i9 keepdim] gone or 1. Refuses dimensions that x has not, or that are given twice. */

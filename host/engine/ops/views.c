@@ -1,6 +1,7 @@
 /* engine/ops/views.c - reshape, permute, slice, expand: new headers on old memory, no kernel. The same function that makes the view of
  * a value makes the view of its gradient (autograd/view_grad.c).
- * It refuses blocked layouts and, for reshape, strides that no view can have: such a tensor is copied first. */
+ * A tensor in a blocked layout moves to row-major memory first, so that what is written to the view reaches it; where it cannot, the view is of a
+ * copy, marked as such. It refuses, for reshape, strides that no view can have: such a tensor is copied. */
 #include "base/str.h"
 #include "engine/ops/shapes.h"
 #include "engine/ops/views.h"
@@ -76,13 +77,34 @@ static bool same_shape(const lth_array *a, const lth_array *b) {
     return same;
 }
 
+bool lth_make_strided(lt_ctx *ctx, lt_tensor *x) {
+    lth_engine *e = ctx->engine;
+    lt_tensor *base = x->base;
+    if (x->lasting || x->retained || x->kept || (x->is_leaf && x->requires_grad) || e->walking || (base && base->a.data != x->a.data)) {
+        return false;
+    }
+    if (base && !lth_make_strided(ctx, base)) {
+        return false;
+    }
+    const bool enabled = e->grad_enabled, inference = e->inference;
+    e->grad_enabled = true; /* x has its history, whatever is recorded now */
+    e->inference = false;
+    lt_tensor *y = base ? lth_tensor_alias(e, base, &ctx->error) : lth_apply(ctx, LTH_OP_COPY, &x, 1, NULL, NULL);
+    e->grad_enabled = enabled;
+    e->inference = inference;
+    if (y && !lth_move_history(e, x, y)) {
+        lth_fail(&ctx->error, LT_ENOMEM, "out of memory for the tape");
+    }
+    return ctx->error.code == LT_OK;
+}
+
 lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs *attrs) {
     lth_engine *e = ctx->engine;
     if (!x) {
         lth_fail(&ctx->error, LT_EINVAL, "%s: input 0 is NULL, and no earlier call failed", lth_op_name(op));
         return NULL;
     }
-    if (x->base && x->requires_grad && lth_need_fresh_view(ctx, x, op, &ctx->error) != LT_OK) {
+    if (x->base && lth_need_fresh_view(ctx, x, lth_op_name(op), &ctx->error) != LT_OK) {
         return NULL;
     }
     lt_tensor *y = lth_tensor_alias(e, x, &ctx->error);
@@ -96,11 +118,15 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
     if (op == LTH_OP_RESHAPE && same_shape(&x->a, &y->a)) {
         return x;
     }
+    const bool blocked = x->a.layout != LTH_STRIDED, moved = blocked && lth_make_strided(ctx, x);
     if (needs_copy(op, &x->a, &y->a)) {
+        y->copied = blocked;
         x = lth_contiguous(ctx, x);
-        if (!x) {
-            return NULL;
-        }
+    }
+    if (!x || ctx->error.code) {
+        return NULL;
+    }
+    if (call.in[0] != &x->a || moved) {
         call.in[0] = &x->a;
         y->base = lth_root(x);
         y->data_home = x->data_home;

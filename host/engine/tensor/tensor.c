@@ -128,6 +128,9 @@ lt_tensor *lth_tensor_alias(lth_engine *e, lt_tensor *t, lth_error *err) {
     alias->a = t->a;
     alias->base = lth_root(t);
     alias->rewritten = alias->base->rewritten;
+    alias->version = alias->base->version;
+    alias->detached = t->detached;
+    alias->copied = t->copied;
     alias->data_home = t->data_home;
     return alias;
 }
@@ -257,11 +260,22 @@ static void drop(lt_tensor *t) {
     lth_step_unpin(t->engine, own);
 }
 
+/* Does the base of a retained view stay as well? Then the view holds on to it: whoever changes either must find out. Memory that only one of them
+ * has taken along is shared no more. */
+static bool base_stays(const lt_tensor *t) {
+    const lt_tensor *base = t->base;
+    return base && (base->lasting || (base->retained > 0 && base->data_home && base->data_home == t->data_home));
+}
+
 /* What a retained tensor pointed to dies with the step: it goes on as a leaf without gradient. */
 static void cut_loose(lt_tensor *t) {
     t->kept = KEPT;
     t->node = NULL;
-    t->base = NULL;
+    t->base = base_stays(t) ? t->base : NULL;
+    if (t->base) {
+        t->base->retained += !t->base->lasting;
+        t->rewritten = t->base->rewritten;
+    }
     t->grad = NULL;
     t->requires_grad = t->requires_grad && t->is_leaf;
     t->is_leaf = 1;
@@ -278,14 +292,15 @@ void lth_step_settle_retained(lth_engine *e) {
         }
     }
     e->retained = NULL;
-    for (lt_tensor *t = e->released, *next; t; t = next) {
-        next = t->next;
+    for (lt_tensor *t; (t = e->released);) {
+        e->released = t->next;
         t->next = t->previous = NULL;
         if (t->retained) {
             t->kept = KEPT;
         } else {
+            lth_tensor_release(t->base); /* what cut_loose held; it may join this list */
+            t->base = NULL;
             drop(t);
         }
     }
-    e->released = NULL;
 }

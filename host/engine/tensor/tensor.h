@@ -17,7 +17,7 @@ struct lt_tensor {
     struct lt_tensor *base;         /* view: the tensor whose memory this is; else NULL */
     struct lth_tape_node *node;     /* what made it, when a gradient can flow; NULL for leaves */
     struct lt_tensor *grad;         /* of a leaf, or while backward runs */
-    uint32_t version;               /* counts in-place changes of the memory */
+    uint32_t version;               /* counts in-place changes of the memory; of a view: its base's when it was made */
     uint32_t retained;              /* lt_retain calls open */
     uint32_t rewritten;             /* in-place changes that gradients know of; of a view: its base's when it was made */
     uint8_t requires_grad, is_leaf, lasting, grad_fresh; /* grad_fresh: of a gradient: it holds nothing yet; the first write need not add */
@@ -27,6 +27,8 @@ struct lt_tensor {
     lth_step_block *data_home, *struct_home; /* where data and this struct lie in step memory; NULL: elsewhere */
     struct lt_tensor *next, *previous;       /* the engine's list of lasting, retained or released tensors */
     uint8_t kept;                   /* retaining: tensor.c */
+    uint8_t detached;               /* an alias without history, or a view of one: what happens to its base's history is nothing to it */
+    uint8_t copied;                 /* a view that had to be made of a copy: writing to it would not reach the tensor it was made of */
 };
 
 typedef struct lth_step_list { lth_step_block *first, *last; } lth_step_list;
@@ -40,7 +42,8 @@ typedef struct lth_engine {
     lth_generator generator;        /* the default generator: init, dropout, shuffles draw from it */
     struct lth_tape *tape;          /* autograd's */
     bool grad_enabled, inference;
-    lt_dtype dtype;                 /* of parameters, float buffers and lt_rand: f32, or what trainer.precision says */
+    bool walking;                   /* backward is on its way: the tape must stay as it is */
+    lt_dtype dtype;                 /* of parameters and float buffers: f32, or what trainer.precision says; lt_rand gives it where it is f64, else f32 */
     lt_dtype autocast;              /* 0: off; else the low precision */
     lth_step_block *blocks;         /* step arena: device memory, and host memory for structs; every block there is */
     lth_step_pool step[LTH_STEP_KINDS];

@@ -6,7 +6,8 @@
 #include <lt/tensor.h>
 
 LT_BEGIN
-/* ---- views: the memory of x under another shape; no copy. Differentiable. LT_ESHAPE, LT_EINDEX ---- */
+/* ---- views: the memory of x under another shape; no copy, but where a kernel's own layout cannot be viewed: then writing is refused
+ * (LT_ESTATE: of a retained x, or in a backward). Differentiable. LT_ESHAPE, LT_EINDEX; LT_ESTATE: x is a view from before an in-place change ---- */
 /* x repeated to shape: sizes of 1 and new leading dimensions grow, -1 keeps a size (torch.expand, broadcast_to). */
 LT_INLINE lt_tensor *lt_expand(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) {
     return lt__tensor->expand(ctx, x, ndim, shape);

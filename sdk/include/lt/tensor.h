@@ -255,7 +255,7 @@ LT_INLINE double lt_item(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->item(ct
  * measured rather than trained. The host's, until the step's end. NULL and LT_ENOMEM. */
 LT_INLINE const double *lt_doubles(lt_ctx *ctx, lt_tensor *x) { return lt__tensor->doubles(ctx, x); }
 /* Fills out (its struct_size set by the caller) with the memory of x, valid as long as x; access is LT_READ, LT_WRITE or both. x is made
- * row-major contiguous first where it is not and access is LT_READ alone. Writing what backward still needs is LT_ESTATE. */
+ * row-major contiguous first where it is not and access is LT_READ alone. Writing what backward still needs is LT_ESTATE, at once or in backward. */
 LT_INLINE lt_status lt_raw(lt_ctx *ctx, lt_tensor *x, int32_t access, lt_view *out) { return lt__tensor->raw(ctx, x, access, out); }
 /* Keeps x beyond its step; returns x, now owned by the caller, who calls lt_release, once for each lt_retain. The memory is not moved; its history
  * goes with the step. LT_ENOMEM. */
@@ -377,8 +377,9 @@ LT_INLINE lt_tensor *lt_dropout(lt_ctx *ctx, lt_tensor *x, double p, bool traini
 
 /* ---- in place [trainer] ----
  * x becomes the result, and is returned; shape and dtype stay, the other operand broadcasts to them. While gradients are recorded: a leaf that
- * requires one, a view, and what outlives the step are refused (LT_ESTATE), and backward of what needed the old values fails, naming the
- * operation and its argument. LT_ESHAPE, LT_EDTYPE. */
+ * requires one, a view, and what outlives the step are refused (LT_ESTATE), and backward of other operations that needed the old values fails,
+ * naming the operation and its argument. Always refused, but by lt_fill_: an expanded x (LT_ESTATE). LT_ESHAPE; LT_EDTYPE for an operand of
+ * another dtype, unless trainer.precision promotes (bf16-mixed and the others but 32-true): it is computed in the wider one then. */
 LT_INLINE lt_tensor *lt_add_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->add_(ctx, x, other); } /* x += other */
 LT_INLINE lt_tensor *lt_sub_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->sub_(ctx, x, other); } /* x -= other */
 LT_INLINE lt_tensor *lt_mul_(lt_ctx *ctx, lt_tensor *x, lt_tensor *other) { return lt__tensor->mul_(ctx, x, other); } /* x *= other */
@@ -466,7 +467,7 @@ LT_INLINE lt_tensor *lt_permute(lt_ctx *ctx, lt_tensor *x, const int32_t *dims) 
 LT_INLINE lt_tensor *lt_slice(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end) {
     return lt__tensor->slice(ctx, x, dim, start, end);
 }
-/* count tensors one after the other along dim; equal in all other dimensions and in dtype. */
+/* count tensors one after the other along dim; equal in all other dimensions and in dtype (promoted as trainer.precision says). */
 LT_INLINE lt_tensor *lt_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int32_t dim) {
     return lt__tensor->cat(ctx, items, count, dim);
 }
