@@ -250,14 +250,6 @@ static lt_status walk(lt_ctx *ctx, lth_tape_node *from) {
 
 /* ---- the loss ---- */
 
-static bool same_shape(const lth_array *a, const lth_array *b) {
-    bool same = a->ndim == b->ndim;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
-    return same;
-}
-
 static lt_status check_loss(const lt_tensor *loss, const lt_tensor *grad, lth_error *err) {
     if (!loss->requires_grad) {
         return lth_fail(err, LT_ESTATE, "backward: loss does not depend on any tensor that requires a gradient (all frozen, detached, or "
@@ -267,7 +259,7 @@ static lt_status check_loss(const lt_tensor *loss, const lt_tensor *grad, lth_er
         return lth_numel(loss) == 1 ? LT_OK : lth_fail(err, LT_ESHAPE, "backward: loss %s must have one element, or a gradient must be given; "
                                                        "use lt_mean or lt_sum", lth_shown(&loss->a).text);
     }
-    if (!same_shape(&loss->a, &grad->a)) {
+    if (!lth_same_shape(&loss->a, &grad->a)) {
         return lth_fail(err, LT_ESHAPE, "backward: grad %s must have the shape of loss %s", lth_shown(&grad->a).text, lth_shown(&loss->a).text);
     }
     if (loss->a.dtype != grad->a.dtype) {

@@ -10,6 +10,7 @@
 #define LTH_BACKEND_H
 #include "base/error.h"
 #include <stdbool.h>
+#include <string.h>
 
 /* How the elements of an array lie. STRIDED is what plugins see; kernels may ask for others between themselves. */
 typedef enum {
@@ -26,6 +27,9 @@ typedef struct lth_array {
     int64_t shape[LT_MAX_DIMS];
     int64_t strides[LT_MAX_DIMS]; /* in elements; meaningless unless LTH_STRIDED */
 } lth_array;
+static inline bool lth_same_shape(const lth_array *a, const lth_array *b) {
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
+}
 
 typedef enum {
 #define LTH_OP(NAME, ...) LTH_OP_##NAME,

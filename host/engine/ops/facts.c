@@ -183,19 +183,12 @@ lt_tensor *lth_api_full(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t
     return lth_apply(ctx, LTH_OP_FULL, NULL, 0, &attrs, LTH_CALLER);
 }
 
-static lt_tensor *blamed(lt_ctx *ctx, lt_tensor *x, void *caller) {
-    if (!x && !ctx->error.caller) {
-        ctx->error.caller = caller;
-    }
-    return x;
-}
-
 lt_tensor *lth_api_from_data(lt_ctx *ctx, lt_dtype dtype, int32_t ndim, const int64_t *shape, const void *data) {
     ENTER("lt_from_data", NULL);
     if (!check_new(ctx, ndim, shape, 4, "lt_from_data", LTH_CALLER)) {
         return NULL;
     }
-    lt_tensor *x = blamed(ctx, lth_tensor_new(ctx->engine, dtype, ndim, shape, &ctx->error), LTH_CALLER);
+    lt_tensor *x = lth_blamed(ctx, lth_tensor_new(ctx->engine, dtype, ndim, shape, &ctx->error), LTH_CALLER);
     size_t bytes = x ? (size_t)lth_numel(x) * lth_dtype_size(dtype) : 0;
     if (!x || bytes == 0) {
         return x;
@@ -234,7 +227,7 @@ static lt_tensor *random_tensor(lt_ctx *ctx, int32_t ndim, const int64_t *shape,
         return NULL;
     }
     lth_engine *e = ctx->engine;
-    lt_tensor *x = blamed(ctx, lth_tensor_new(e, e->dtype == LT_F64 ? LT_F64 : LT_F32, ndim, shape, &ctx->error), caller);
+    lt_tensor *x = lth_blamed(ctx, lth_tensor_new(e, e->dtype == LT_F64 ? LT_F64 : LT_F32, ndim, shape, &ctx->error), caller);
     int64_t n = x ? lth_numel(x) : 0;
     if (n == 0) {
         return x;

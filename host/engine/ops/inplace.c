@@ -45,13 +45,7 @@ static bool allowed(const change *c) {
     }
     return c->ctx->error.code == LT_OK;
 }
-static bool same_shape(const lth_array *a, const lth_array *b) {
-    bool same = a->ndim == b->ndim && a->dtype == b->dtype;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
-    return same;
-}
+static bool alike(const lth_array *a, const lth_array *b) { return a->dtype == b->dtype && lth_same_shape(a, b); }
 /* Is each element of x one of the tensor's that it was made of, and no two of them the same? A fill may write one twice. */
 static bool writable(const change *c) {
     const lth_array *x = &c->x->a;
@@ -98,7 +92,7 @@ static bool fits(const change *c) {
     if (lth_ops[c->op].shape(&call, &c->ctx->error) != LT_OK) {
         return false;
     }
-    if (!same_shape(&out, &c->x->a)) {
+    if (!alike(&out, &c->x->a)) {
         lth_fail_op(&c->ctx->error, out.dtype == c->x->a.dtype ? LT_ESHAPE : LT_EDTYPE, c->name, c->caller, "the result is %s %s and does not fit x %s %s",
                     lth_dtype_name(out.dtype), lth_shown(&out).text, lth_dtype_name(c->x->a.dtype), lth_shown(&c->x->a).text);
         return false;
@@ -122,7 +116,7 @@ static bool overlap(const lth_engine *e, const lth_array *a, const lth_array *b)
 static bool separate(change *c) {
     for (int k = 0; k < c->n; k++) {
         lt_tensor *y = c->in[k];
-        const bool same = y == c->x || (y->a.data == c->x->a.data && same_shape(&y->a, &c->x->a) && y->a.layout == c->x->a.layout &&
+        const bool same = y == c->x || (y->a.data == c->x->a.data && alike(&y->a, &c->x->a) && y->a.layout == c->x->a.layout &&
                                         !memcmp(y->a.strides, c->x->a.strides, sizeof y->a.strides));
         if (!same && overlap(c->ctx->engine, &y->a, &c->x->a)) {
             c->in[k] = lth_apply(c->ctx, LTH_OP_COPY, &y, 1, NULL, c->caller);
@@ -256,7 +250,7 @@ lt_tensor *lth_api_copy_(lt_ctx *ctx, lt_tensor *x, lt_tensor *source) {
     if (source->a.dtype != x->a.dtype) {
         source = lth_apply(ctx, LTH_OP_CAST, &source, 1, &attrs, LTH_CALLER);
     }
-    if (source && !same_shape(&source->a, &x->a)) {
+    if (source && !alike(&source->a, &x->a)) {
         source = lth_apply(ctx, LTH_OP_EXPAND, &source, 1, &attrs, LTH_CALLER);
     }
     const lth_attrs none = {0};

@@ -6,14 +6,6 @@
 static const lth_array *optional(const lth_call *call, int k) { return k < call->n_in ? call->in[k] : NULL; }
 static const char *name_of(const lth_call *call) { return lth_op_name(call->op); }
 
-static bool equal_shapes(const lth_array *a, const lth_array *b) {
-    bool same = a->ndim == b->ndim;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
-    return same;
-}
-
 /* An input of x's dtype that broadcasts to x, if it is given. */
 static lt_status check_weight(const lth_call *call, int k, const char *name, lth_error *err) {
     const lth_array *x = call->in[0], *w = optional(call, k);
@@ -51,7 +43,7 @@ lt_status lth_shape_pair_loss(lth_call *call, lth_error *err) {
         LTH_GOOD(lth_need_reduction(call, err));
     }
     LTH_GOOD(check_parameter(call, err));
-    if (!equal_shapes(x, target)) {
+    if (!lth_same_shape(x, target)) {
         return lth_fail(err, LT_ESHAPE, "%s: x %s and target %s must have the same shape; use lt_reshape", name_of(call), lth_shown(x).text,
                         lth_shown(target).text);
     }
@@ -79,7 +71,7 @@ static lt_status check_target(const lth_call *call, const lth_array *rows, lth_e
     if (!soft) {
         LTH_GOOD(lth_need_dtype(call, 1, "target", LT_I64, err));
     }
-    if (!equal_shapes(target, soft ? x : rows)) {
+    if (!lth_same_shape(target, soft ? x : rows)) {
         return lth_fail(err, LT_ESHAPE, "%s: target %s does not fit %s %s: target must be %s", name_of(call), lth_shown(target).text, x_name,
                         lth_shown(x).text, lth_shown(soft ? x : rows).text);
     }
@@ -113,7 +105,7 @@ lt_status lth_shape_cosine(lth_call *call, lth_error *err) {
     bool loss = call->op == LTH_OP_COSINE_EMBEDDING;
     LTH_GOOD(lth_need_float(call, 0, "a", err));
     LTH_GOOD(lth_need_same_dtype(call, 0, "a", 1, "b", err));
-    if (a->ndim < 1 || !equal_shapes(a, call->in[1]) || (loss && a->ndim > 2)) {
+    if (a->ndim < 1 || !lth_same_shape(a, call->in[1]) || (loss && a->ndim > 2)) {
         return lth_fail(err, LT_ESHAPE, "%s: a %s and b %s must have the same shape, %s", name_of(call), lth_shown(a).text,
                         lth_shown(call->in[1]).text, loss ? "(N, D) or (D)" : "of one dimension or more");
     }
@@ -122,7 +114,7 @@ lt_status lth_shape_cosine(lth_call *call, lth_error *err) {
     if (loss) {
         LTH_GOOD(lth_need_same_dtype(call, 0, "a", 2, "target", err));
         LTH_GOOD(lth_need_reduction(call, err));
-        if (!equal_shapes(&rows, call->in[2])) {
+        if (!lth_same_shape(&rows, call->in[2])) {
             return lth_fail(err, LT_ESHAPE, "%s: target %s does not fit a %s: it must be %s", name_of(call), lth_shown(call->in[2]).text,
                             lth_shown(a).text, lth_shown(&rows).text);
         }

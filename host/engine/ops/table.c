@@ -157,26 +157,19 @@ static lt_tensor *api_log_softmax(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
 
 /* ---- shape ---- */
 
-static lt_tensor *blamed(lt_ctx *ctx, lt_tensor *x, void *caller) {
-    if (!x && !ctx->error.caller) {
-        ctx->error.caller = caller;
-    }
-    return x;
-}
-
 static lt_tensor *api_reshape(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) {
     ENTER("lt_reshape");
     GIVEN(x, 2, "lt_reshape");
     if (ndim > 0) {
         GIVEN(shape, 4, "lt_reshape");
     }
-    return blamed(ctx, lth_reshape(ctx, x, ndim, shape), LTH_CALLER);
+    return lth_blamed(ctx, lth_reshape(ctx, x, ndim, shape), LTH_CALLER);
 }
 
 static lt_tensor *api_flatten(lt_ctx *ctx, lt_tensor *x, int32_t start_dim) {
     ENTER("lt_flatten");
     GIVEN(x, 2, "lt_flatten");
-    return blamed(ctx, lth_flatten(ctx, x, start_dim), LTH_CALLER);
+    return lth_blamed(ctx, lth_flatten(ctx, x, start_dim), LTH_CALLER);
 }
 
 static lt_tensor *api_transpose(lt_ctx *ctx, lt_tensor *x, int32_t dim0, int32_t dim1) {
@@ -236,7 +229,6 @@ bool lth_read_opts(lt_ctx *ctx, void *to, size_t size, const void *opts, const c
     return true;
 }
 
-static int64_t otherwise(int32_t value, int64_t fallback) { return value ? value : fallback; }
 
 static lt_tensor *api_linear(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, lt_activation act) {
     ENTER("lt_linear");
@@ -260,8 +252,8 @@ static lt_tensor *api_conv2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_te
         return NULL;
     }
     lt_tensor *in[3] = {x, weight, bias};
-    lth_attrs attrs = {.i = {otherwise(o.stride[0], 1), otherwise(o.stride[1], 1), o.padding[0], o.padding[1], otherwise(o.dilation[0], 1),
-                             otherwise(o.dilation[1], 1), otherwise(o.groups, 1)}};
+    lth_attrs attrs = {.i = {lth_otherwise(o.stride[0], 1), lth_otherwise(o.stride[1], 1), o.padding[0], o.padding[1], lth_otherwise(o.dilation[0], 1),
+                             lth_otherwise(o.dilation[1], 1), lth_otherwise(o.groups, 1)}};
     return lth_apply(ctx, LTH_OP_CONV2D, in, bias ? 3 : 2, &attrs, LTH_CALLER);
 }
 
@@ -270,7 +262,7 @@ static lt_tensor *pool(lt_ctx *ctx, lth_op op, lt_tensor *x, const lt_pool2d_opt
     if (!lth_read_opts(ctx, &o, sizeof o, opts, name, caller)) {
         return NULL;
     }
-    lth_attrs attrs = {.i = {o.kernel[0], o.kernel[1], otherwise(o.stride[0], o.kernel[0]), otherwise(o.stride[1], o.kernel[1]), o.padding[0],
+    lth_attrs attrs = {.i = {o.kernel[0], o.kernel[1], lth_otherwise(o.stride[0], o.kernel[0]), lth_otherwise(o.stride[1], o.kernel[1]), o.padding[0],
                              o.padding[1], o.ceil_mode, !o.exclude_pad}};
     return lth_apply(ctx, op, &x, 1, &attrs, caller);
 }

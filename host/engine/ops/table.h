@@ -3,6 +3,16 @@
 #define LTH_TENSOR_TABLE_H
 #include "engine/ops/ops.h"
 
+/* x; where there is none, the failure is this caller's, unless somebody was named already. */
+static inline lt_tensor *lth_blamed(lt_ctx *ctx, lt_tensor *x, void *caller) {
+    if (!x && !ctx->error.caller) {
+        ctx->error.caller = caller;
+    }
+    return x;
+}
+/* 0 in an option means the default. */
+static inline int64_t lth_otherwise(int64_t value, int64_t fallback) { return value ? value : fallback; }
+
 int32_t lth_api_ndim(lt_ctx *ctx, const lt_tensor *x);
 int64_t lth_api_size(lt_ctx *ctx, const lt_tensor *x, int32_t dim);
 int64_t lth_api_numel(lt_ctx *ctx, const lt_tensor *x);

@@ -8,13 +8,6 @@
 #define ENTER(op, result) LTH_ENTER(ctx, LTH_TRAINER_THREAD, op, result)
 #define GIVEN(x, position, op) do { if (!lth_given(ctx, x, position, op, LTH_CALLER)) { return NULL; } } while (0)
 
-static lt_tensor *blamed(lt_ctx *ctx, lt_tensor *x, void *caller) {
-    if (!x && !ctx->error.caller) {
-        ctx->error.caller = caller;
-    }
-    return x;
-}
-
 /* ---- views ---- */
 
 lt_tensor *lth_api_expand(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t *shape) {
@@ -25,7 +18,7 @@ lt_tensor *lth_api_expand(lt_ctx *ctx, lt_tensor *x, int32_t ndim, const int64_t
     }
     if (ndim < 0 || ndim > LT_MAX_DIMS) {
         lth_fail(&ctx->error, LT_ESHAPE, "expand: %d dimensions; a tensor has 0 to %d", (int)ndim, LT_MAX_DIMS);
-        return blamed(ctx, NULL, LTH_CALLER);
+        return lth_blamed(ctx, NULL, LTH_CALLER);
     }
     lth_attrs attrs = {.i = {0, ndim}};
     for (int d = 0; d < ndim; d++) {
@@ -61,7 +54,7 @@ lt_tensor *lth_api_unsqueeze(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
     ENTER("lt_unsqueeze", NULL);
     GIVEN(x, 2, "lt_unsqueeze");
     int d = new_dim(ctx, x, dim, "unsqueeze");
-    return blamed(ctx, d < 0 ? NULL : unsqueezed(ctx, x, d), LTH_CALLER);
+    return lth_blamed(ctx, d < 0 ? NULL : unsqueezed(ctx, x, d), LTH_CALLER);
 }
 
 lt_tensor *lth_api_squeeze(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
@@ -80,7 +73,7 @@ lt_tensor *lth_api_squeeze(lt_ctx *ctx, lt_tensor *x, int32_t dim) {
             shape[ndim++] = x->a.shape[k];
         }
     }
-    return blamed(ctx, lth_reshape(ctx, x, ndim, shape), LTH_CALLER);
+    return lth_blamed(ctx, lth_reshape(ctx, x, ndim, shape), LTH_CALLER);
 }
 
 lt_tensor *lth_api_slice_step(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t start, int64_t end, int64_t step) {
@@ -92,7 +85,7 @@ lt_tensor *lth_api_slice_step(lt_ctx *ctx, lt_tensor *x, int32_t dim, int64_t st
     }
     if (step < 1) {
         lth_fail(&ctx->error, LT_EINVAL, "slice: step %lld, but must be 1 or more", (long long)step);
-        return blamed(ctx, NULL, LTH_CALLER);
+        return lth_blamed(ctx, NULL, LTH_CALLER);
     }
     int64_t size = x->a.ndim ? x->a.shape[d] : 0;
     lth_attrs attrs = {.i = {d, start < 0 ? start + size : start, end == INT64_MAX ? size : end < 0 ? end + size : end, step}};
@@ -112,7 +105,7 @@ int32_t lth_api_split(lt_ctx *ctx, lt_tensor *x, int64_t size, int32_t dim, lt_t
     if (x->a.ndim == 0 || count < 1 || count > room) {
         lth_fail(&ctx->error, LT_EINVAL, "split: x %s into parts of %lld along dimension %d: there must be one or more, and room for all (%d)",
                  lth_shown(&x->a).text, (long long)size, d, (int)room);
-        blamed(ctx, NULL, LTH_CALLER);
+        lth_blamed(ctx, NULL, LTH_CALLER);
         return 0;
     }
     for (int64_t k = 0; k < count; k++) {
@@ -130,7 +123,7 @@ int32_t lth_api_split(lt_ctx *ctx, lt_tensor *x, int64_t size, int32_t dim, lt_t
 static bool all_given(lt_ctx *ctx, lt_tensor *const *items, int32_t count, const char *op, void *caller) {
     if (count < 1) {
         lth_fail(&ctx->error, LT_EINVAL, "%s: %d items given; it takes one or more", op + 3, (int)count);
-        blamed(ctx, NULL, caller);
+        lth_blamed(ctx, NULL, caller);
         return false;
     }
     for (int32_t k = 0; k < count; k++) {
@@ -193,7 +186,7 @@ static bool fit_together(lt_ctx *ctx, lt_tensor *const *items, int32_t count, in
 static lt_tensor *join(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int dim, bool stacked, void *caller) {
     int64_t total, start = 0;
     if (!fit_together(ctx, items, count, dim, stacked, &total)) {
-        return blamed(ctx, NULL, caller);
+        return lth_blamed(ctx, NULL, caller);
     }
     lt_tensor *joined = NULL;
     const lth_attrs to = {.i = {joined_dtype(ctx, items, count, items[0]->a.dtype)}};
@@ -206,7 +199,7 @@ static lt_tensor *join(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int 
             x = x->a.dtype == to.i[0] ? x : lth_apply(ctx, LTH_OP_CAST, &x, 1, &to, caller);
             in[n] = x && stacked ? unsqueezed(ctx, x, dim) : x;
             if (!in[n]) {
-                return blamed(ctx, NULL, caller);
+                return lth_blamed(ctx, NULL, caller);
             }
             start += in[n]->a.shape[dim];
         }
@@ -226,7 +219,7 @@ lt_tensor *lth_api_cat(lt_ctx *ctx, lt_tensor *const *items, int32_t count, int3
     }
     if (items[0]->a.ndim == 0) {
         lth_fail(&ctx->error, LT_EINDEX, "cat: items () have no dimension %d; use lt_stack", (int)dim);
-        return blamed(ctx, NULL, LTH_CALLER);
+        return lth_blamed(ctx, NULL, LTH_CALLER);
     }
     int d = lth_real_dim(ctx, items[0], dim, "cat", LTH_CALLER);
     return d < 0 ? NULL : join(ctx, items, count, d, false, LTH_CALLER);
@@ -239,7 +232,7 @@ lt_tensor *lth_api_stack(lt_ctx *ctx, lt_tensor *const *items, int32_t count, in
         return NULL;
     }
     int d = new_dim(ctx, items[0], dim, "stack");
-    return d < 0 ? blamed(ctx, NULL, LTH_CALLER) : join(ctx, items, count, d, true, LTH_CALLER);
+    return d < 0 ? lth_blamed(ctx, NULL, LTH_CALLER) : join(ctx, items, count, d, true, LTH_CALLER);
 }
 
 /* ---- indexing ---- */
@@ -301,7 +294,7 @@ lt_tensor *lth_api_embedding(lt_ctx *ctx, lt_tensor *indices, lt_tensor *weight,
     if (o.has_padding_idx && (padding < 0 || padding >= rows)) {
         lth_fail(&ctx->error, LT_EINDEX, "embedding: padding_idx %lld is no row of weight %s", (long long)o.padding_idx,
                  lth_shown(&weight->a).text);
-        return blamed(ctx, NULL, LTH_CALLER);
+        return lth_blamed(ctx, NULL, LTH_CALLER);
     }
     lt_tensor *in[2] = {indices, weight};
     lth_attrs attrs = {.i = {o.has_padding_idx != 0, padding}};
@@ -319,7 +312,7 @@ lt_tensor *lth_api_pad(lt_ctx *ctx, lt_tensor *x, const int64_t *pads, int32_t c
     if (count < 0 || count % 2 || count > 2 * x->a.ndim) {
         lth_fail(&ctx->error, LT_EINVAL, "pad: %d numbers given for x %s: two for each dimension padded, the last dimension first", (int)count,
                  lth_shown(&x->a).text);
-        return blamed(ctx, NULL, LTH_CALLER);
+        return lth_blamed(ctx, NULL, LTH_CALLER);
     }
     lth_attrs attrs = {.f = {value, mode}};
     for (int k = 0; k < count; k++) {
@@ -339,7 +332,7 @@ static lt_tensor *move_along(lt_ctx *ctx, lth_op op, lt_tensor *x, const int64_t
         attrs.i[d] += !amounts ? 1 : size ? amounts[k] % size : 0;
         if (!amounts && attrs.i[d] > 1) {
             lth_fail(&ctx->error, LT_EINVAL, "%s: dimension %d is given twice", lth_op_name(op), d);
-            return blamed(ctx, NULL, caller);
+            return lth_blamed(ctx, NULL, caller);
         }
     }
     return lth_apply(ctx, op, &x, 1, &attrs, caller);
@@ -348,7 +341,7 @@ static lt_tensor *move_along(lt_ctx *ctx, lth_op op, lt_tensor *x, const int64_t
 static bool good_count(lt_ctx *ctx, int32_t ndims, const char *op, void *caller) {
     if (ndims < 0 || ndims > LT_MAX_DIMS) {
         lth_fail(&ctx->error, LT_EINVAL, "%s: %d dimensions given", op, (int)ndims);
-        blamed(ctx, NULL, caller);
+        lth_blamed(ctx, NULL, caller);
         return false;
     }
     return true;
@@ -391,7 +384,7 @@ static lt_tensor *ordered(lt_ctx *ctx, lth_op op, lt_tensor *x, int32_t dim, int
         int64_t one = 1;
         x = lth_reshape(ctx, x, 1, &one);
         if (!x) {
-            return blamed(ctx, NULL, caller);
+            return lth_blamed(ctx, NULL, caller);
         }
         lt_tensor *y = ordered(ctx, op, x, dim, how, k, indices, caller);
         if (!y || k == 0) {
@@ -400,7 +393,7 @@ static lt_tensor *ordered(lt_ctx *ctx, lth_op op, lt_tensor *x, int32_t dim, int
         if (indices) {
             *indices = lth_reshape(ctx, *indices, 0, NULL);
         }
-        return blamed(ctx, lth_reshape(ctx, y, 0, NULL), caller);
+        return lth_blamed(ctx, lth_reshape(ctx, y, 0, NULL), caller);
     }
     int d = lth_real_dim(ctx, x, dim, lth_op_name(op), caller);
     lth_attrs attrs = {.i = {d, how, k}};

@@ -17,7 +17,6 @@
         }                                                                                                                                  \
     } while (0)
 
-static int64_t otherwise(int64_t value, int64_t fallback) { return value ? value : fallback; }
 
 /* (B, C, T) as (B, C, 1, T), and back. NULL and the failure for other numbers of dimensions. */
 static lt_tensor *as_image(lt_ctx *ctx, lt_tensor *x, const char *name, const char *op, void *caller) {
@@ -50,7 +49,7 @@ lt_tensor *lth_api_conv1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tenso
     GIVEN(weight, 3, "lt_conv1d");
     lt_conv1d_opts o;
     OPTS(o, opts, "lt_conv1d");
-    lth_attrs attrs = {.i = {1, otherwise(o.stride, 1), 0, o.padding, 1, otherwise(o.dilation, 1), otherwise(o.groups, 1)}};
+    lth_attrs attrs = {.i = {1, lth_otherwise(o.stride, 1), 0, o.padding, 1, lth_otherwise(o.dilation, 1), lth_otherwise(o.groups, 1)}};
     return conv_of_rows(ctx, LTH_OP_CONV2D, x, weight, bias, &attrs, "lt_conv1d", LTH_CALLER);
 }
 lt_tensor *lth_api_conv_transpose1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv_transpose1d_opts *opts) {
@@ -59,7 +58,7 @@ lt_tensor *lth_api_conv_transpose1d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight
     GIVEN(weight, 3, "lt_conv_transpose1d");
     lt_conv_transpose1d_opts o;
     OPTS(o, opts, "lt_conv_transpose1d");
-    lth_attrs attrs = {.i = {1, otherwise(o.stride, 1), 0, o.padding, 1, otherwise(o.dilation, 1), otherwise(o.groups, 1), 0, o.output_padding}};
+    lth_attrs attrs = {.i = {1, lth_otherwise(o.stride, 1), 0, o.padding, 1, lth_otherwise(o.dilation, 1), lth_otherwise(o.groups, 1), 0, o.output_padding}};
     return conv_of_rows(ctx, LTH_OP_CONV_TRANSPOSE2D, x, weight, bias, &attrs, "lt_conv_transpose1d", LTH_CALLER);
 }
 lt_tensor *lth_api_conv_transpose2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight, lt_tensor *bias, const lt_conv_transpose2d_opts *opts) {
@@ -69,8 +68,8 @@ lt_tensor *lth_api_conv_transpose2d(lt_ctx *ctx, lt_tensor *x, lt_tensor *weight
     lt_conv_transpose2d_opts o;
     OPTS(o, opts, "lt_conv_transpose2d");
     lt_tensor *in[3] = {x, weight, bias};
-    lth_attrs attrs = {.i = {otherwise(o.stride[0], 1), otherwise(o.stride[1], 1), o.padding[0], o.padding[1], otherwise(o.dilation[0], 1),
-                             otherwise(o.dilation[1], 1), otherwise(o.groups, 1), o.output_padding[0], o.output_padding[1]}};
+    lth_attrs attrs = {.i = {lth_otherwise(o.stride[0], 1), lth_otherwise(o.stride[1], 1), o.padding[0], o.padding[1], lth_otherwise(o.dilation[0], 1),
+                             lth_otherwise(o.dilation[1], 1), lth_otherwise(o.groups, 1), o.output_padding[0], o.output_padding[1]}};
     return lth_apply(ctx, LTH_OP_CONV_TRANSPOSE2D, in, bias ? 3 : 2, &attrs, LTH_CALLER);
 }
 
@@ -85,7 +84,7 @@ lt_tensor *lth_api_max_pool1d(lt_ctx *ctx, lt_tensor *x, const lt_pool1d_opts *o
     GIVEN(opts, 3, "lt_max_pool1d");
     lt_pool1d_opts o;
     OPTS(o, opts, "lt_max_pool1d");
-    lth_attrs attrs = {.i = {1, o.kernel, 1, otherwise(o.stride, o.kernel), 0, o.padding, o.ceil_mode}};
+    lth_attrs attrs = {.i = {1, o.kernel, 1, lth_otherwise(o.stride, o.kernel), 0, o.padding, o.ceil_mode}};
     return pool_of_rows(ctx, LTH_OP_MAX_POOL2D, x, &attrs, "lt_max_pool1d", LTH_CALLER);
 }
 lt_tensor *lth_api_avg_pool1d(lt_ctx *ctx, lt_tensor *x, const lt_pool1d_opts *opts) {
@@ -94,7 +93,7 @@ lt_tensor *lth_api_avg_pool1d(lt_ctx *ctx, lt_tensor *x, const lt_pool1d_opts *o
     GIVEN(opts, 3, "lt_avg_pool1d");
     lt_pool1d_opts o;
     OPTS(o, opts, "lt_avg_pool1d");
-    lth_attrs attrs = {.i = {1, o.kernel, 1, otherwise(o.stride, o.kernel), 0, o.padding, o.ceil_mode, !o.exclude_pad}};
+    lth_attrs attrs = {.i = {1, o.kernel, 1, lth_otherwise(o.stride, o.kernel), 0, o.padding, o.ceil_mode, !o.exclude_pad}};
     return pool_of_rows(ctx, LTH_OP_AVG_POOL2D, x, &attrs, "lt_avg_pool1d", LTH_CALLER);
 }
 lt_tensor *lth_api_adaptive_avg_pool1d(lt_ctx *ctx, lt_tensor *x, int64_t size) {

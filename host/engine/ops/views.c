@@ -69,14 +69,6 @@ static bool needs_copy(lth_op op, const lth_array *in, const lth_array *out) {
     return in->layout != LTH_STRIDED || (op == LTH_OP_RESHAPE && !reshape_strides(in, &probe));
 }
 
-static bool same_shape(const lth_array *a, const lth_array *b) {
-    bool same = a->ndim == b->ndim;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
-    return same;
-}
-
 bool lth_make_strided(lt_ctx *ctx, lt_tensor *x) {
     lth_engine *e = ctx->engine;
     lt_tensor *base = x->base;
@@ -115,7 +107,7 @@ lt_tensor *lth_apply_view(lt_ctx *ctx, lth_op op, lt_tensor *x, const lth_attrs 
     if (lth_ops[op].shape(&call, &ctx->error) != LT_OK || lth_tensor_described(y, &ctx->error) != LT_OK) {
         return NULL;
     }
-    if (op == LTH_OP_RESHAPE && same_shape(&x->a, &y->a)) {
+    if (op == LTH_OP_RESHAPE && lth_same_shape(&x->a, &y->a)) {
         return x;
     }
     const bool blocked = x->a.layout != LTH_STRIDED, moved = blocked && lth_make_strided(ctx, x);

@@ -55,9 +55,6 @@ static inline bool lth_plain(const lth_array *a) { /* row-major without gaps */
 }
 static inline bool lth_plain_f32(const lth_array *a) { return a && a->dtype == LT_F32 && lth_plain(a); }
 static inline float *lth_f32(const lth_array *a) { return a->data; }
-static inline bool lth_same_shape(const lth_array *a, const lth_array *b) {
-    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
-}
 /* Floats in memory, padding counted; plain and blocked arrays only. */
 int64_t lth_stored(const lth_array *a);
 size_t lth_cpu_array_bytes(const lth_array *a);
