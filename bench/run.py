@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures lthost beside PyTorch and Lightning: the same work, the same run, turn by turn, several rounds.
 
-    run.py [--lthost build/release/lthost] [--rounds 3] [--threads 1,2] [--works ...] [--json FILE] [--write]
+    run.py [--lthost build/release/lthost] [--rounds 3] [--minutes N] [--threads 1,2] [--works ...] [--json FILE] [--write]
 
 Run it with the interpreter of `scripts/python_env.sh torch`, on a machine that does nothing else (a disturbed run is repeated). A round runs
 every peer of a case one after the other, so that a slow minute hits all of them; a ratio is formed within a round, and the table shows
@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common  # noqa: E402
@@ -111,12 +112,14 @@ def undisturbed(run):
 
 
 def measure_all(args, idx, cpus):
-    """{(kind, work, threads): {peer: [result of each round]}}"""
+    """{(kind, work, threads): {peer: [result of each round]}}, and how many rounds there were: as many as --minutes has room for."""
     lthost = Lthost(args.lthost, idx) if os.path.exists(args.lthost) else None
     if not lthost:
         print(f"{args.lthost} does not exist: only the peers are measured", file=sys.stderr)
-    table = {}
+    table, begin, done = {}, time.monotonic(), 0
     for turn in range(args.rounds):
+        if turn and args.minutes and (time.monotonic() - begin) * (turn + 1) / turn > args.minutes * 60:
+            break
         for case, names in plan(args, idx):
             row = table.setdefault((case["kind"], case["work"], case["threads"]), {})
             runs = [lambda name=name: peers.measure({**case, "peer": name}, cpus) for name in names]
@@ -126,7 +129,8 @@ def measure_all(args, idx, cpus):
                 result = undisturbed(run)
                 row.setdefault(result["peer"], []).append(result)
                 print(f"round {turn + 1}: {peers.describe(result)}", file=sys.stderr, flush=True)
-    return table
+        done += 1
+    return table, done
 
 
 def cell(results, form):
@@ -190,6 +194,7 @@ def main():
     parser = argparse.ArgumentParser(description="Measure lthost beside PyTorch and Lightning.")
     parser.add_argument("--lthost", default=os.path.join(common.ROOT, "build", "release", "lthost"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, help="begin no round that would end later")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--works", default=",".join(WORKS))
     parser.add_argument("--compile", action="store_true", help="torch.compile as one more peer")
@@ -200,11 +205,11 @@ def main():
     args.thread_counts = [int(t) for t in args.threads.split(",") if int(t) <= len(cpus)]
     os.environ.setdefault("LTHOST_DATA", os.path.dirname(common.mnist_folder()))  # where TextFile looks
     with tempfile.TemporaryDirectory() as folder:
-        table = measure_all(args, common.plain_idx(folder), cpus)
+        table, rounds = measure_all(args, common.plain_idx(folder), cpus)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as out:
             json.dump({"machine": common.machine(), "results": [r for row in table.values() for runs in row.values() for r in runs]}, out, indent=1)
-    block = render(table, args.rounds)
+    block = render(table, rounds)
     print(block)
     if args.write:
         write_document(block)
