@@ -167,11 +167,7 @@ void lth_custom_save(lt_ctx *ctx, const lt_custom_call *call, lt_tensor *x, void
 }
 
 static lt_status take_gradient(lt_ctx *ctx, const lt_custom_op *op, lt_tensor *x, int k, lt_tensor *g) {
-    bool same = g->a.ndim == x->a.ndim && g->a.dtype == x->a.dtype;
-    for (int d = 0; same && d < x->a.ndim; d++) {
-        same = g->a.shape[d] == x->a.shape[d];
-    }
-    if (!same) {
+    if (g->a.dtype != x->a.dtype || !lth_same_shape(&g->a, &x->a)) {
         return lth_fail(&ctx->error, LT_ESHAPE, "%s: its backward set grad_inputs[%d] to a tensor %s of %s; the input is %s of %s", op->name, k,
                         lth_shown(&g->a).text, lth_dtype_name(g->a.dtype), lth_shown(&x->a).text, lth_dtype_name(x->a.dtype));
     }

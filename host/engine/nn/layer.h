@@ -148,6 +148,8 @@ lt_module *lth_make_pool1d(lt_ctx *ctx, bool max, const lt_pool1d_opts *opts);
 lt_module *lth_make_adaptive_pool(lt_ctx *ctx, int32_t spatial_dims, bool max, int64_t height, int64_t width);
 lt_module *lth_make_upsample(lt_ctx *ctx, const lt_interpolate_opts *opts);
 /* ---- make_norm.c ---- */
+/* module with a weight of ones and a bias of zeros where wanted; NULL if that fails, or module is. */
+lt_module *lth_with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool bias, int ndim, const int64_t *shape);
 lt_module *lth_make_group_norm(lt_ctx *ctx, int64_t groups, int64_t channels, const lt_nn_layer_norm_opts *opts);
 lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_instance_norm_opts *opts);
 lt_module *lth_make_rms_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts);

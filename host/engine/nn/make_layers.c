@@ -116,12 +116,9 @@ lt_module *lth_make_batch_norm(lt_ctx *ctx, int32_t spatial_dims, int64_t channe
         return NULL;
     }
     lt_module *module = lth_module_new(ctx, m, LTH_BATCH_NORM_LAYER, spatial_dims == 1 ? "BatchNorm1d" : "BatchNorm2d", "lt_nn_batch_norm");
-    if (!module || (!o.no_affine && !add_weight_and_bias(ctx, module, 1, &channels, true)) ||
-        (!o.no_running_stats && !add_running_stats(ctx, module, channels))) {
+    module = lth_with_affine(ctx, module, !o.no_affine, true, 1, &channels);
+    if (!module || (!o.no_running_stats && !add_running_stats(ctx, module, channels))) {
         return NULL;
-    }
-    if (module->weight) {
-        module->weight->fill = 1;
     }
     module->in = module->out = channels;
     module->spatial = spatial_dims;

@@ -8,8 +8,7 @@
 
 static lt_tensor *value(const lth_param *p) { return p ? p->value : NULL; }
 
-/* weight of ones, bias of zeros; NULL if that fails, or module is. */
-static lt_module *with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool bias, int ndim, const int64_t *shape) {
+lt_module *lth_with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool bias, int ndim, const int64_t *shape) {
     if (!module || !weight) {
         return module;
     }
@@ -55,7 +54,7 @@ lt_module *lth_make_group_norm(lt_ctx *ctx, int64_t groups, int64_t channels, co
         return NULL;
     }
     lt_module *module = lth_call_new(ctx, m, &group_norm, "GroupNorm", NULL, 0, "%lld groups of %lld", (long long)groups, (long long)channels);
-    return finish_groups(with_affine(ctx, module, !o.no_affine, !o.no_bias, 1, &channels), groups, channels, o.eps);
+    return finish_groups(lth_with_affine(ctx, module, !o.no_affine, !o.no_bias, 1, &channels), groups, channels, o.eps);
 }
 
 lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_instance_norm_opts *opts) {
@@ -70,7 +69,7 @@ lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_ins
         return NULL;
     }
     lt_module *module = lth_call_new(ctx, m, &instance_norm, "InstanceNorm2d", NULL, 0, "%lld", (long long)channels);
-    return finish_groups(with_affine(ctx, module, o.affine, true, 1, &channels), channels, channels, o.eps);
+    return finish_groups(lth_with_affine(ctx, module, o.affine, true, 1, &channels), channels, channels, o.eps);
 }
 
 static lt_tensor *run_rms_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x) { return lth_api_rms_norm(ctx, x, value(l->weight), l->attrs.f[0]); }
@@ -88,7 +87,7 @@ lt_module *lth_make_rms_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_
         return NULL;
     }
     lt_module *module = lth_call_new(ctx, m, &rms_norm, "RMSNorm", NULL, 0, "%lld", (long long)width);
-    module = with_affine(ctx, module, !o.no_affine, false, 1, &width);
+    module = lth_with_affine(ctx, module, !o.no_affine, false, 1, &width);
     if (module) {
         module->in = module->out = width;
         module->attrs.f[0] = o.eps != 0 ? o.eps : m->dtype == LT_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
@@ -138,7 +137,7 @@ lt_module *lth_make_layer_norm_over(lt_ctx *ctx, int32_t ndims, const int64_t *s
     }
     lth_format_shape(shown, sizeof shown, shape, ndims);
     lt_module *module = lth_call_new(ctx, m, &layer_norm_over, "LayerNorm", &t, sizeof t, "%s", shown);
-    module = with_affine(ctx, module, !o.no_affine, !o.no_bias, ndims, shape);
+    module = lth_with_affine(ctx, module, !o.no_affine, !o.no_bias, ndims, shape);
     if (module) {
         module->in = module->out = shape[ndims - 1];
         module->attrs.f[0] = o.eps != 0 ? o.eps : 1e-5;

@@ -14,14 +14,7 @@ lt_module *lth_make_layer_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_nor
         return NULL;
     }
     lt_module *module = lth_module_new(ctx, m, LTH_LAYER_NORM_LAYER, "LayerNorm", op);
-    if (module && !o.no_affine) {
-        module->weight = lth_layer_param(ctx, module, "weight", 1, &width);
-        module->bias = module->weight && !o.no_bias ? lth_layer_param(ctx, module, "bias", 1, &width) : NULL;
-        if (!module->weight || (!module->bias && !o.no_bias)) {
-            return NULL;
-        }
-        module->weight->fill = 1;
-    }
+    module = lth_with_affine(ctx, module, !o.no_affine, !o.no_bias, 1, &width);
     if (module) {
         module->in = module->out = width;
         module->attrs.f[0] = o.eps != 0 ? o.eps : 1e-5;

@@ -256,11 +256,7 @@ lt_status lth_make_tie(lt_ctx *ctx, lt_module *module, const char *name, lt_modu
         return ctx->error.code;
     }
     const lth_array *a = &to->param->value->a, *b = &from->param->value->a;
-    bool same = a->ndim == b->ndim && a->dtype == b->dtype;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
-    if (!same) {
+    if (a->dtype != b->dtype || !lth_same_shape(a, b)) {
         char mine[128], other[128];
         lth_format_shape(mine, sizeof mine, a->shape, a->ndim);
         lth_format_shape(other, sizeof other, b->shape, b->ndim);

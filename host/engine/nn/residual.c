@@ -38,10 +38,7 @@ lt_module *lth_make_residual(lt_ctx *ctx, lt_module *shortcut, lt_activation act
 /* The sum of the operation alone would broadcast. */
 static bool fit(lt_ctx *ctx, const lt_module *l, const lt_tensor *x, const lt_tensor *beside, void *caller) {
     const lth_array *a = &x->a, *b = &beside->a;
-    bool same = a->ndim == b->ndim;
-    for (int d = 0; same && d < a->ndim; d++) {
-        same = a->shape[d] == b->shape[d];
-    }
+    const bool same = lth_same_shape(a, b);
     if (!same) {
         char mine[128], other[128];
         lth_format_shape(mine, sizeof mine, a->shape, a->ndim);

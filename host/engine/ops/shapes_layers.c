@@ -187,11 +187,7 @@ lt_status lth_shape_batch_norm(lth_call *call, lth_error *err) {
     const lth_array *residual = optional(call, 5);
     if (residual) {
         LTH_GOOD(lth_need_same_dtype(call, 0, "x", 5, "residual", err));
-        bool same = residual->ndim == x->ndim;
-        for (int d = 0; same && d < x->ndim; d++) {
-            same = residual->shape[d] == x->shape[d];
-        }
-        if (!same) {
+        if (!lth_same_shape(residual, x)) {
             return lth_fail(err, LT_ESHAPE, "batch_norm: residual %s must have the shape of x %s", lth_shown(residual).text, lth_shown(x).text);
         }
     }
@@ -233,11 +229,7 @@ lt_status lth_shape_loss(lth_call *call, lth_error *err) {
     LTH_GOOD(lth_need_float(call, 0, "x", err));
     LTH_GOOD(lth_need_same_dtype(call, 0, "x", 1, "target", err));
     LTH_GOOD(lth_need_reduction(call, err));
-    bool same = x->ndim == target->ndim;
-    for (int d = 0; same && d < x->ndim; d++) {
-        same = x->shape[d] == target->shape[d];
-    }
-    if (!same) { /* PyTorch broadcasts here, with a warning: it is nearly always a mistake */
+    if (!lth_same_shape(x, target)) { /* PyTorch broadcasts here, with a warning: it is nearly always a mistake */
         return lth_fail(err, LT_ESHAPE, "%s: x %s and target %s must have the same shape; use lt_reshape", name_of(call), lth_shown(x).text,
                         lth_shown(target).text);
     }

@@ -203,23 +203,22 @@ static bool last_two(const lth_array *x, lth_mat *m) {
     }
     return matrix_of(&matrix, m);
 }
-/* Matrix i of the output is made of this one of x; *first: no matrix before i was made of it. */
-static float *part_of(const lth_array *x, const lth_array *out, int64_t i, bool *first) {
+int64_t lth_matrix_at(const lth_array *x, const lth_array *batch, int64_t i, bool *first) {
     int64_t at = 0;
     *first = true;
-    for (int d = out->ndim - 3; d >= 0; d--) {
-        const int own = d - (out->ndim - x->ndim);
-        const int64_t index = i % out->shape[d];
-        i /= out->shape[d];
+    for (int k = batch->ndim - 3; k >= 0; k--) {
+        const int own = k - (batch->ndim - x->ndim);
+        const int64_t index = i % batch->shape[k];
+        i /= batch->shape[k];
         if (own < 0 || x->shape[own] == 1) {
             *first = *first && index == 0;
         } else {
             at += index * x->strides[own];
         }
     }
-    return lth_f32(x) + at;
+    return at;
 }
-static int64_t matrices_of(const lth_array *out) { return lth_count(out) / out->shape[out->ndim - 1] / out->shape[out->ndim - 2]; }
+static float *part_of(const lth_array *x, const lth_array *batch, int64_t i, bool *first) { return lth_f32(x) + lth_matrix_at(x, batch, i, first); }
 static lth_mat rows_of(const lth_array *out, int64_t i) {
     const int64_t rows = out->shape[out->ndim - 2], cols = out->shape[out->ndim - 1];
     return (lth_mat){lth_f32(out) + i * rows * cols, 1, 0, rows, cols, cols, 1};
@@ -234,7 +233,7 @@ static lt_status parts_forward(lth_device *d, const lth_call *call, lth_error *e
     lth_mat a, b;
     bool first;
     last_two(call->in[0], &a), last_two(call->in[1], &b);
-    for (int64_t i = 0; i < matrices_of(out) && s >= 0; i++) {
+    for (int64_t i = 0; i < lth_matrices(out) && s >= 0; i++) {
         a.p = part_of(call->in[0], out, i, &first), b.p = part_of(call->in[1], out, i, &first);
         s = lth_cpu_product(d, a, b, NULL, 0, rows_of(out, i), false, err);
     }
@@ -252,7 +251,7 @@ static lt_status parts_backward(lth_device *d, const lth_call *call, lth_error *
         if (!last_two(call->in[!k], &other) || !last_two(call->grad_in[k], &to)) {
             return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
         }
-        for (int64_t i = 0; i < matrices_of(g) && s >= 0; i++) { /* shared matrices: in this order */
+        for (int64_t i = 0; i < lth_matrices(g) && s >= 0; i++) { /* shared matrices: in this order */
             other.p = part_of(call->in[!k], g, i, &first);
             to.p = part_of(call->grad_in[k], g, i, &first);
             const lth_mat dc = rows_of(g, i), turned = lth_turned(other);

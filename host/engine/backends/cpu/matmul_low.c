@@ -42,24 +42,6 @@ static bool fold(const lth_array *x, mat *m) {
     m->rows = lth_count(x) / m->cols;
     return true;
 }
-/* Where in x the matrix lies that matrix i of a batch shaped like `batch` has to do with; *first: none before i had to do with it. */
-static int64_t part_of(const lth_array *x, const lth_array *batch, int64_t i, bool *first) {
-    int64_t at = 0;
-    *first = true;
-    for (int k = batch->ndim - 3; k >= 0; k--) {
-        const int own = k - (batch->ndim - x->ndim);
-        const int64_t index = i % batch->shape[k];
-        i /= batch->shape[k];
-        if (own < 0 || x->shape[own] == 1) {
-            *first = *first && index == 0;
-        } else {
-            at += index * x->strides[own];
-        }
-    }
-    return at;
-}
-static int64_t matrices_of(const lth_array *x) { return lth_count(x) / x->shape[x->ndim - 1] / x->shape[x->ndim - 2]; }
-
 /* c = a b, or c += a b: all of one batch, or folded. */
 typedef struct work {
     lth_device *d;
@@ -92,14 +74,14 @@ static lth_large part(const work *w, int64_t i) {
     mat a = w->a, b = w->b, c = w->c;
     bool first = true, ignored;
     if (w->n > 1) {
-        a.p = (uint16_t *)a.p + part_of(w->of_a, w->batch, i, &ignored);
-        b.p = (uint16_t *)b.p + part_of(w->of_b, w->batch, i, &ignored);
+        a.p = (uint16_t *)a.p + lth_matrix_at(w->of_a, w->batch, i, &ignored);
+        b.p = (uint16_t *)b.p + lth_matrix_at(w->of_b, w->batch, i, &ignored);
     }
     if (w->sums) {
         const lth_array sums = dense(w->of_c);
-        c = (mat){w->sums + part_of(&sums, w->batch, i, &first), c.rows, c.cols, c.cols, 1};
+        c = (mat){w->sums + lth_matrix_at(&sums, w->batch, i, &first), c.rows, c.cols, c.cols, 1};
     } else if (w->n > 1) {
-        c.p = (uint16_t *)c.p + part_of(w->of_c, w->batch, i, &ignored);
+        c.p = (uint16_t *)c.p + lth_matrix_at(w->of_c, w->batch, i, &ignored);
     }
     lth_large g = large_of(a, b, c);
     g.c_low = !w->sums;
@@ -116,7 +98,7 @@ static void give_chunk(void *arg, int64_t i, int thread) { /* row i of all of c'
     const float *from = w->sums + i * w->c.cols;
     bool ignored;
     (void)thread;
-    uint16_t *to = (uint16_t *)w->of_c->data + part_of(w->of_c, w->of_c, i / w->c.rows, &ignored) + i % w->c.rows * w->c.row_at;
+    uint16_t *to = (uint16_t *)w->of_c->data + lth_matrix_at(w->of_c, w->of_c, i / w->c.rows, &ignored) + i % w->c.rows * w->c.row_at;
     for (int64_t k = 0; k < w->c.cols; k++) {
         const float sum = lth_f32_of_bf16(lth_bf16_of_f32(from[k]));
         to[k * w->c.col_at] = lth_bf16_of_f32(w->add ? lth_f32_of_bf16(to[k * w->c.col_at]) + sum : sum);
@@ -124,7 +106,7 @@ static void give_chunk(void *arg, int64_t i, int thread) { /* row i of all of c'
 }
 static lt_status run_one_by_one(work *w, lth_error *err) { /* each cut by rows; those that meet, in this order */
     lt_status s = LT_OK;
-    if (matrices_of(w->of_c) < w->n) {
+    if (lth_matrices(w->of_c) < w->n) {
         w->sums = lth_cpu_scratch(w->d, lth_floats((size_t)lth_count(w->of_c)), err);
         s = w->sums ? LT_OK : LT_ENOMEM;
     }
@@ -133,13 +115,13 @@ static lt_status run_one_by_one(work *w, lth_error *err) { /* each cut by rows; 
         s = lth_cpu_large(w->d, &g, err);
     }
     if (s >= 0 && w->sums) {
-        lth_cpu_run(w->d, matrices_of(w->of_c) * w->c.rows, (double)lth_count(w->of_c) * 2e-3, give_chunk, w);
+        lth_cpu_run(w->d, lth_matrices(w->of_c) * w->c.rows, (double)lth_count(w->of_c) * 2e-3, give_chunk, w);
     }
     return s;
 }
 static lt_status run(work *w, lth_error *err) {
     const double us = (double)w->c.rows * (double)w->c.cols * (double)w->a.cols * 1e-5 + 2;
-    if (w->n == 1 || us > 100 || matrices_of(w->of_c) < w->n) {
+    if (w->n == 1 || us > 100 || lth_matrices(w->of_c) < w->n) {
         return run_one_by_one(w, err);
     }
     const lth_large one = part(w, 0);
@@ -168,7 +150,7 @@ static bool matmul_plan(lth_device *d, lth_call *call) {
 }
 static lt_status matmul_forward(lth_device *d, const lth_call *call, lth_error *err) {
     const lth_array *x = call->in[0], *y = call->in[1], *out = call->out[0];
-    work w = {.d = d, .batch = out, .of_a = x, .of_b = y, .of_c = out, .n = matrices_of(out)};
+    work w = {.d = d, .batch = out, .of_a = x, .of_b = y, .of_c = out, .n = lth_matrices(out)};
     mat a, c;
     matrix_of(x, &w.a), matrix_of(y, &w.b), matrix_of(out, &w.c);
     a = w.a, c = w.c;
@@ -194,7 +176,7 @@ static lt_status matmul_backward(lth_device *d, const lth_call *call, lth_error 
             return lth_fail(err, LT_EINVAL, "matmul: a gradient with strides that the input does not have");
         }
         mat rows = A, of_g = G, of_c = C;
-        work w = {.d = d, .batch = g, .of_c = to, .add = call->accumulate[k], .n = matrices_of(g), .c = C};
+        work w = {.d = d, .batch = g, .of_c = to, .add = call->accumulate[k], .n = lth_matrices(g), .c = C};
         w.of_a = k == 0 ? g : x, w.of_b = k == 0 ? y : g;
         w.a = k == 0 ? G : turned(A), w.b = k == 0 ? turned(B) : G;
         if (y->ndim == 2 && fold(g, &of_g) && (k == 0 ? fold(to, &of_c) : fold(x, &rows))) {
