@@ -45,7 +45,12 @@ static lt_status call_step(lth_session *s, const pass *p, const lt_batch *batch)
     return s->ctx.error.code;
 }
 
-static lt_status evaluate_batch(lth_session *s, const pass *p, int32_t phase, int64_t index, int64_t count, const lt_batch *batch) {
+typedef struct task { const pass *p; int32_t phase; } task;
+
+static lt_status evaluate_batch(lth_session *s, void *arg, int64_t index, int64_t count, const lt_batch *batch) {
+    const pass *p = ((const task *)arg)->p;
+    int32_t phase = ((const task *)arg)->phase;
+
     s->ctx.where = (lth_where){0};
     lth_session_now(s, phase, count, batch, true);
     s->run.moment.batch_idx = index;
@@ -63,60 +68,13 @@ static lt_status evaluate_batch(lth_session *s, const pass *p, int32_t phase, in
     return s->ctx.error.code;
 }
 
-/* A pass that nothing is resumed from ends at once; a validation inside fit is finished, so that the run can go on after it. */
-static bool told_to_stop(lth_session *s, int32_t phase) {
-    s->stopped_by_signal |= s->job->stage != LT_STAGE_FIT && lth_signals_pending();
-    return s->stopped_by_signal || (phase == LT_PHASE_SANITY && lth_signals_pending());
-}
-
-/* Adds the batches that it ran to `done`. */
-static lt_status evaluate_loader(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int64_t *done) {
-    bool may_end = lth_loader_length(loader) == LTH_UNKNOWN_LENGTH; /* a stream: also before a limit */
-
-    if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
-        return s->ctx.error.code;
-    }
-    for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s, phase); i++) {
-        const lt_batch *batch = lth_loader_next(loader, &s->ctx);
-
-        if (!batch && may_end && !s->ctx.error.code) {
-            break;
-        }
-        if (!batch) { /* the first error stays */
-            lth_fail(&s->ctx.error, LT_EFORMAT, "the loader of dataset %s ended after %lld of %lld batches: its length is not honest",
-                     lth_loader_dataset_name(loader), (long long)i, (long long)count);
-            break;
-        }
-        evaluate_batch(s, p, phase, i, count, batch);
-        s->run.moment.samples += batch->size;
-        ++*done;
-    }
-    lth_loader_end(loader);
-    return s->ctx.error.code;
-}
-
-/* Loaders that follow each other are gone through one by one, each with its own limit, as Lightning does. */
-static lt_status evaluate_batches(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count, int64_t *done) {
-    int32_t parts = lth_loader_parts(loader);
-
-    for (int32_t i = 0; i < parts && !s->ctx.error.code && !s->stopped_by_signal; i++) {
-        lt_loader *part = lth_loader_part(loader, i);
-        int64_t limit = count;
-
-        if (parts > 1 && lth_limits_of_part(s->opts, phase, lth_loader_length(part), &limit, &s->ctx.error)) {
-            break;
-        }
-        evaluate_loader(s, p, phase, part, limit, done);
-    }
-    return s->ctx.error.code;
-}
-
 static lt_status run_pass(lth_session *s, const pass *p, int32_t phase, lt_loader *loader, int64_t count) {
     int64_t step = s->progress.stepped, done = 0;
+    task what = {p, phase};
 
     lth_session_now(s, phase, count, NULL, false);
     lth_session_metrics_end(s, phase); /* of a pass that was broken off */
-    if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || evaluate_batches(s, p, phase, loader, count, &done) < 0) {
+    if (hook(s, p->start) < 0 || hook(s, p->epoch_start) < 0 || lth_session_batches(s, phase, loader, count, evaluate_batch, &what, &done) < 0) {
         return s->ctx.error.code;
     }
     if (s->stopped_by_signal) {

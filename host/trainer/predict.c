@@ -214,7 +214,7 @@ static lt_status predict_batch(lth_session *s, const lt_batch *batch) {
     return s->job->module ? watch(s, batch) : whole_model(s, batch);
 }
 
-static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t count, const lt_batch *batch) {
+static lt_status one_batch(lth_session *s, void *all, int64_t index, int64_t count, const lt_batch *batch) {
     s->ctx.where = (lth_where){0};
     lth_session_now(s, LT_PHASE_PREDICT, count, batch, true);
     s->run.moment.batch_idx = index;
@@ -225,50 +225,14 @@ static lt_status one_batch(lth_session *s, columns *all, int64_t index, int64_t 
     s->run.moment.out = &s->run.out;
     hook(s, LTH_HOOK_on_predict_batch_end);
     s->run.moment.out = NULL;
-    s->run.moment.samples += batch->size;
     lth_step_end(s->engine);
     return s->ctx.error.code;
 }
 
-/* Predictions of a part of the data are not written. */
-static bool told_to_stop(lth_session *s) { return s->stopped_by_signal |= lth_signals_pending() != 0; }
-
-static lt_status from_part(lth_session *s, columns *all, lt_loader *loader, int64_t count) {
-    bool may_end = lth_loader_length(loader) == LTH_UNKNOWN_LENGTH; /* a stream: also before a limit */
-
-    if (lth_loader_begin(loader, 0, count, &s->ctx.error)) {
-        return s->ctx.error.code;
-    }
-    for (int64_t i = 0; i < count && !s->ctx.error.code && !told_to_stop(s); i++) {
-        const lt_batch *batch = lth_loader_next(loader, &s->ctx);
-
-        if (!batch && may_end && !s->ctx.error.code) {
-            break;
-        }
-        if (!batch) {
-            lth_fail(&s->ctx.error, LT_EFORMAT, "the predict loader ended after %lld of %lld batches", (long long)i, (long long)count);
-        } else {
-            one_batch(s, all, i, count, batch);
-        }
-    }
-    lth_loader_end(loader);
-    return s->ctx.error.code;
-}
-
-/* Loaders that follow each other, each with its own limit: as in evaluate.c. */
 static lt_status from_loader(lth_session *s, columns *all) {
-    int32_t parts = lth_loader_parts(s->predict);
+    int64_t done;
 
-    for (int32_t i = 0; i < parts && !s->ctx.error.code && !s->stopped_by_signal; i++) {
-        lt_loader *part = lth_loader_part(s->predict, i);
-        int64_t limit = s->limits.predict_batches;
-
-        if (parts > 1 && lth_limits_of_part(s->opts, LT_PHASE_PREDICT, lth_loader_length(part), &limit, &s->ctx.error)) {
-            break;
-        }
-        from_part(s, all, part, limit);
-    }
-    return s->ctx.error.code;
+    return lth_session_batches(s, LT_PHASE_PREDICT, s->predict, s->limits.predict_batches, one_batch, all, &done);
 }
 
 /* Rows of an array in a file, in batches; each passes through predict_step-less forward, as there is no datamodule to name its parts. */
@@ -287,7 +251,7 @@ static lt_status from_file(lth_session *s, columns *all) {
         lth_fail(&s->ctx.error, LT_EFORMAT, "%s holds a single number; an array with samples along its first dimension is needed",
                  s->job->input);
     }
-    for (int64_t row = 0; x && row < x->shape[0] && !s->ctx.error.code && !told_to_stop(s); row += INPUT_BATCH) {
+    for (int64_t row = 0; x && row < x->shape[0] && !s->ctx.error.code && !lth_session_told_to_stop(s, LT_PHASE_PREDICT); row += INPUT_BATCH) {
         int64_t shape[LT_MAX_DIMS], count = x->shape[0] - row < INPUT_BATCH ? x->shape[0] - row : INPUT_BATCH;
         size_t row_bytes = x->size / (size_t)x->shape[0];
         lt_batch batch = {.count = 1, .size = count};
@@ -325,6 +289,7 @@ lt_status lth_predict(lth_session *s) {
         (s->job->input ? from_file : from_loader)(s, all);
     }
     s->engine->grad_enabled = grad;
+    /* predictions of a part of the data are not written */
     if (!s->ctx.error.code && !s->stopped_by_signal && hook(s, LTH_HOOK_on_predict_epoch_end) >= 0 &&
         hook(s, LTH_HOOK_on_predict_end) >= 0 && hook(s, LTH_HOOK_on_predict_model_train) >= 0 && s->folder.dir) {
         write_columns(s, all);

@@ -81,6 +81,11 @@ lt_status lth_session_call(lth_session *s, const lth_instance *instance, const c
 void lth_session_now(lth_session *s, int32_t phase, int64_t num_batches, const lt_batch *batch,
                      bool in_batch); /* refreshes lt_now and lt_log's scope; saves: only where they are done after the round */
 
+/* batches.c: fn for every batch of a pass that nothing is resumed from; *done: how many there were, of all loaders */
+typedef lt_status lth_batch_fn(lth_session *s, void *arg, int64_t index, int64_t count, const lt_batch *batch);
+lt_status lth_session_batches(lth_session *s, int32_t phase, lt_loader *loader, int64_t count, lth_batch_fn *fn, void *arg, int64_t *done);
+bool lth_session_told_to_stop(lth_session *s, int32_t phase);
+
 /* metrics.c: before configure; when a phase's epoch is over and its values are sent; at the end */
 lt_status lth_session_metrics(lth_session *s);
 void lth_session_metrics_end(lth_session *s, int32_t phase);
