@@ -122,6 +122,7 @@ bool lth_good_eps(lt_ctx *ctx, const char *op, const char *what, double eps, voi
 bool lth_check_name(lt_ctx *ctx, const char *op, const char *name);
 /* ---- make_layers.c ---- */
 void lth_init_default(lt_module *module, int64_t fan_in); /* PyTorch's for weight and bias of a linear or convolution */
+static inline lt_tensor *lth_param_value(const lth_param *p) { return p ? p->value : NULL; }
 int32_t lth_padding_w(int32_t given, int32_t height); /* of padding_w and output_padding_w: 0 means the height's, -1 none */
 lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_features, bool bias);
 lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv2d_opts *opts);

@@ -44,16 +44,15 @@ lt_module *lth_make_linear(lt_ctx *ctx, int64_t in_features, int64_t out_feature
     return module;
 }
 
-static int64_t or_else(int32_t value, int64_t fallback) { return value ? value : fallback; }
 
 int32_t lth_padding_w(int32_t given, int32_t height) { return given == -1 ? 0 : given ? given : height; }
 
 static bool conv_attrs(lt_ctx *ctx, lth_attrs *attrs, const lt_nn_conv2d_opts *o) {
     int64_t *i = attrs->i;
-    i[0] = or_else(o->stride, 1), i[1] = or_else(o->stride_w, i[0]);
+    i[0] = lth_otherwise(o->stride, 1), i[1] = lth_otherwise(o->stride_w, i[0]);
     i[2] = o->padding, i[3] = lth_padding_w(o->padding_w, o->padding);
-    i[4] = or_else(o->dilation, 1), i[5] = or_else(o->dilation_w, i[4]);
-    i[6] = or_else(o->groups, 1);
+    i[4] = lth_otherwise(o->dilation, 1), i[5] = lth_otherwise(o->dilation_w, i[4]);
+    i[6] = lth_otherwise(o->groups, 1);
     return lth_in_range(ctx, "lt_nn_conv2d", "stride", i[0] < i[1] ? i[0] : i[1], 1) &&
            lth_in_range(ctx, "lt_nn_conv2d", "padding", i[2], 0) && lth_in_range(ctx, "lt_nn_conv2d", "padding_w", o->padding_w, -1) &&
            lth_in_range(ctx, "lt_nn_conv2d", "dilation", i[4] < i[5] ? i[4] : i[5], 1) && lth_in_range(ctx, "lt_nn_conv2d", "groups", i[6], 1);
@@ -67,7 +66,7 @@ lt_module *lth_make_conv2d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
     if (!lth_read_opts(ctx, &o, sizeof o, opts, "lt_nn_conv2d", LTH_CALLER)) {
         return NULL;
     }
-    int64_t kernel_w = or_else(o.kernel_w, kernel);
+    int64_t kernel_w = lth_otherwise(o.kernel_w, kernel);
     if (!m || !lth_in_range(ctx, "lt_nn_conv2d", "in_channels", in_channels, 0) || !lth_in_range(ctx, "lt_nn_conv2d", "out_channels", out_channels, 1) ||
         !lth_in_range(ctx, "lt_nn_conv2d", "kernel", kernel < kernel_w ? kernel : kernel_w, 1) || !conv_attrs(ctx, &attrs, &o)) {
         return NULL;
@@ -134,8 +133,8 @@ static lt_module *make_pool(lt_ctx *ctx, const lt_pool2d_opts *opts, lth_layer_k
     if (!lth_read_opts(ctx, &o, sizeof o, opts, op, NULL)) {
         return NULL;
     }
-    int64_t kernel[2] = {o.kernel[0], or_else(o.kernel[1], o.kernel[0])};
-    int64_t stride[2] = {or_else(o.stride[0], kernel[0]), or_else(o.stride[1], or_else(o.stride[0], kernel[1]))};
+    int64_t kernel[2] = {o.kernel[0], lth_otherwise(o.kernel[1], o.kernel[0])};
+    int64_t stride[2] = {lth_otherwise(o.stride[0], kernel[0]), lth_otherwise(o.stride[1], lth_otherwise(o.stride[0], kernel[1]))};
     for (int d = 0; d < 2; d++) {
         if (!m || !lth_in_range(ctx, op, "kernel", kernel[d], 1) || !lth_in_range(ctx, op, "stride", stride[d], 1) ||
             !lth_in_range(ctx, op, "padding", o.padding[d], 0)) {

@@ -6,7 +6,6 @@
 #include <float.h>
 #include <stdio.h>
 
-static lt_tensor *value(const lth_param *p) { return p ? p->value : NULL; }
 
 lt_module *lth_with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool bias, int ndim, const int64_t *shape) {
     if (!module || !weight) {
@@ -23,7 +22,7 @@ lt_module *lth_with_affine(lt_ctx *ctx, lt_module *module, bool weight, bool bia
 
 /* ---- norms ---- */
 static lt_tensor *run_group_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x) {
-    return lth_api_group_norm(ctx, x, l->attrs.i[0], value(l->weight), value(l->bias), l->attrs.f[0]);
+    return lth_api_group_norm(ctx, x, l->attrs.i[0], lth_param_value(l->weight), lth_param_value(l->bias), l->attrs.f[0]);
 }
 static const lth_layer_call group_norm = {"group_norm", "(N, C, ...)", 2, LT_MAX_DIMS, 1, run_group_norm};
 static const lth_layer_call instance_norm = {"instance_norm2d", "(N, C, H, W)", 4, 4, 1, run_group_norm}; /* each channel is a group */
@@ -72,7 +71,7 @@ lt_module *lth_make_instance_norm(lt_ctx *ctx, int64_t channels, const lt_nn_ins
     return finish_groups(lth_with_affine(ctx, module, o.affine, true, 1, &channels), channels, channels, o.eps);
 }
 
-static lt_tensor *run_rms_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x) { return lth_api_rms_norm(ctx, x, value(l->weight), l->attrs.f[0]); }
+static lt_tensor *run_rms_norm(lt_ctx *ctx, const lt_module *l, lt_tensor *x) { return lth_api_rms_norm(ctx, x, lth_param_value(l->weight), l->attrs.f[0]); }
 static const lth_layer_call rms_norm = {"rms_norm", "(..., D)", 1, LT_MAX_DIMS, -1, run_rms_norm};
 
 lt_module *lth_make_rms_norm(lt_ctx *ctx, int64_t width, const lt_nn_layer_norm_opts *opts) {
@@ -107,7 +106,7 @@ static lt_tensor *run_layer_norm_over(lt_ctx *ctx, const lt_module *l, lt_tensor
         lth_fail(&ctx->error, LT_ESHAPE, "its last dimensions must be %s", l->about);
         return NULL;
     }
-    return lth_api_layer_norm_over(ctx, x, t->ndims, value(l->weight), value(l->bias), l->attrs.f[0]);
+    return lth_api_layer_norm_over(ctx, x, t->ndims, lth_param_value(l->weight), lth_param_value(l->bias), l->attrs.f[0]);
 }
 static const lth_layer_call layer_norm_over = {"layer_norm", "(..., D)", 1, LT_MAX_DIMS, 0, run_layer_norm_over};
 

@@ -28,7 +28,7 @@ lt_module *lth_call_new(lt_ctx *ctx, lth_modules *m, const lth_layer_call *call,
     return module->about ? module : lth_make_no_memory(ctx, op);
 }
 
-static lt_tensor *value(const lth_param *p) { return p ? p->value : NULL; }
+
 static int32_t or_else(int32_t given, int32_t fallback) { return given ? given : fallback; }
 
 static bool groups_divide(lt_ctx *ctx, const char *op, int64_t groups, int64_t in, int64_t out, void *caller) {
@@ -58,7 +58,9 @@ static lt_module *with_weights(lt_ctx *ctx, lt_module *module, int ndim, const i
 }
 
 /* ---- convolutions ---- */
-static lt_tensor *run_conv1d(lt_ctx *ctx, const lt_module *l, lt_tensor *x) { return lth_api_conv1d(ctx, x, l->weight->value, value(l->bias), l->opts); }
+static lt_tensor *run_conv1d(lt_ctx *ctx, const lt_module *l, lt_tensor *x) {
+    return lth_api_conv1d(ctx, x, l->weight->value, lth_param_value(l->bias), l->opts);
+}
 static const lth_layer_call conv1d = {"conv1d", "(N, C, T)", 3, 3, 1, run_conv1d};
 
 lt_module *lth_make_conv1d(lt_ctx *ctx, int64_t in_channels, int64_t out_channels, int32_t kernel, const lt_nn_conv1d_opts *opts) {
@@ -87,10 +89,10 @@ lt_module *lth_make_conv1d(lt_ctx *ctx, int64_t in_channels, int64_t out_channel
 }
 
 static lt_tensor *run_conv_transpose1d(lt_ctx *ctx, const lt_module *l, lt_tensor *x) {
-    return lth_api_conv_transpose1d(ctx, x, l->weight->value, value(l->bias), l->opts);
+    return lth_api_conv_transpose1d(ctx, x, l->weight->value, lth_param_value(l->bias), l->opts);
 }
 static lt_tensor *run_conv_transpose2d(lt_ctx *ctx, const lt_module *l, lt_tensor *x) {
-    return lth_api_conv_transpose2d(ctx, x, l->weight->value, value(l->bias), l->opts);
+    return lth_api_conv_transpose2d(ctx, x, l->weight->value, lth_param_value(l->bias), l->opts);
 }
 static const lth_layer_call conv_transpose1d = {"conv_transpose1d", "(N, C, T)", 3, 3, 1, run_conv_transpose1d};
 static const lth_layer_call conv_transpose2d = {"conv_transpose2d", "(N, C, H, W)", 4, 4, 1, run_conv_transpose2d};
